@@ -1,0 +1,1 @@
+"""What prefect.yaml refers to beside the flows."""

@@ -1,0 +1,1 @@
+"""The stories: a release from the file to the last drained replica."""

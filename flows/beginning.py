@@ -1,0 +1,84 @@
+"""How a run begins: what is to be released, and whether the endpoint is free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect.runtime import flow_run
+
+from blocks import open_platform
+from tasks.narration import tell
+from weir.document import Holder, PastRelease
+from weir.errors import PermanentError
+from weir.holding import this_process
+from weir.ports import Platform
+from weir.release import beginning
+from weir.release.reading import read_release
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """``past`` when the same content has ended on the endpoint before."""
+
+    endpoint: str
+    past: PastRelease | None = None
+
+
+def begin_release(
+    release_file: str | None,
+    model: str | None,
+    model_version: str,
+    platform: str,
+    *,
+    again: bool,
+    deploy_only: bool,
+) -> Beginning:
+    """Read what is to be released and take its endpoint.
+
+    Raises UserError for input that is wrong and EndpointBusy while somebody else works there.
+    """
+    chosen = open_platform(platform)
+    path = Path(release_file).expanduser() if release_file else None
+    loaded = read_release(chosen, path, model, model_version)
+    endpoint = loaded.spec.endpoint.name
+    begun = beginning.begin(chosen, loaded, _this_run(chosen), again=again, deploy_only=deploy_only)
+    if begun.ledger is not None:
+        verb = "going on with" if begun.taken_over else "releasing"
+        tell(f"{verb} {loaded.spec.version_name} to endpoint {endpoint}")
+    return Beginning(endpoint, begun.past)
+
+
+def abandoned_releases(platform: str) -> list[str]:
+    """Endpoints with an unfinished release that no living process holds, and nobody held back.
+
+    An endpoint whose state cannot be read is told of and left out: the others need their turn.
+    """
+    chosen = open_platform(platform)
+    now = chosen.clock.now()
+
+    def is_abandoned(name: str) -> bool:
+        try:
+            document = chosen.state.read(name)
+        except PermanentError as error:
+            tell(f"endpoint {name} is left out: {error}")
+            return False
+        return (
+            document is not None
+            and document.release is not None
+            and (document.release.holder is not None or document.release.ending is not None)
+            and not chosen.state.holder_is_alive(document, now)
+        )
+
+    return [name for name in chosen.state.endpoints() if is_abandoned(name)]
+
+
+def take_over(endpoint: str, platform: str, *, unpause: bool) -> None:
+    """Hold the unfinished release of ``endpoint``. Raises EndpointBusy when somebody else does."""
+    chosen = open_platform(platform)
+    beginning.take_over(chosen, endpoint, _this_run(chosen), unpause=unpause)
+    tell(f"going on with the unfinished release on endpoint {endpoint}")
+
+
+def _this_run(platform: Platform) -> Holder:
+    return this_process(str(flow_run.get_id() or ""), platform.clock.now())

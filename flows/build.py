@@ -1,0 +1,21 @@
+"""Build: model, entry script and environment become an image."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from tasks.build import build_image
+from tasks.narration import tell, tell_waiting
+
+
+@flow(name="build")
+def build(endpoint: str, platform: str = "local") -> None:
+    """Build the image of the release under way, unless the same content is there.
+
+    Args:
+        endpoint: Name of the endpoint.
+        platform: `local`, or a saved platform block.
+    """
+    tell_waiting("building the image")
+    digest, built = build_image(endpoint, platform)
+    tell(f"{'built' if built else 'unchanged, reused'}: image {digest[:12]}")

@@ -1,0 +1,138 @@
+"""How a run ends: with an outcome, held for a person, interrupted, or cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed, Failed
+
+from blocks import open_platform
+from tasks.holding import opened
+from tasks.narration import tell
+from weir.document import Outcome, PastRelease
+from weir.errors import EndpointBusy, PermanentError, WeirError
+from weir.release import operator, steps
+
+
+@contextmanager
+def letting_go(endpoint: str, platform: str) -> Iterator[None]:
+    """Whatever interrupts the run, all traffic is on the control and the endpoint is free again.
+
+    Only a process that dies without notice leaves the split as it was; the next run goes on.
+    """
+    try:
+        yield
+    except BaseException:
+        chosen, ledger = opened(endpoint, platform)
+        try:
+            split = steps.stand_back(chosen, ledger)
+            at = f"{endpoint} is left at {split}" if split else f"{endpoint} takes no traffic yet"
+            tell(f"interrupted: {at}; go on with weir resume {endpoint}, or release it again")
+        except WeirError as error:
+            tell(f"interrupted: {endpoint} could not be put back: {error}")
+        raise
+
+
+def has_no_outcome(endpoint: str, platform: str) -> bool:
+    """False when the release was decided before the run began, and only its end is missing."""
+    _, ledger = opened(endpoint, platform)
+    return ledger.release().ending is None
+
+
+def give_up(endpoint: str, platform: str, error: WeirError) -> None:
+    """A release that cannot go on fails; the control keeps the traffic.
+
+    Raises EndpointBusy again: then it is somebody else's release by now.
+    """
+    if isinstance(error, EndpointBusy):
+        raise error
+    _, ledger = opened(endpoint, platform)
+    steps.give_up(ledger, error.reason, str(error))
+    # The whole story, often with the last lines of a log, is the run's last word.
+    tell(f"cannot be released [{error.reason}]; callers are not affected")
+
+
+def timed_out(error: TimeoutError) -> PermanentError:
+    """A task's time limit, in weir's words."""
+    return PermanentError(
+        "release.step_timed_out",
+        f"a step took longer than it may: {error}.",
+        remedy="See weir logs and the platform, then release again.",
+    )
+
+
+def is_deployed_only(endpoint: str, platform: str) -> bool:
+    """Whether the release ends here, with its version at 0 %."""
+    _, ledger = opened(endpoint, platform)
+    release = ledger.release()
+    if release.deploy_only and release.ending is None:
+        steps.leave_deployed(ledger)
+    ending = ledger.release().ending
+    return ending is not None and ending.outcome is Outcome.DEPLOYED
+
+
+def is_held(endpoint: str, platform: str) -> bool:
+    """Whether the rollout ended without an outcome, for a person to decide."""
+    _, ledger = opened(endpoint, platform)
+    return ledger.release().ending is None
+
+
+def hold(endpoint: str, platform: str) -> State[Any]:
+    """All traffic back on the control; the evidence is kept for whoever goes on."""
+    chosen, ledger = opened(endpoint, platform)
+    release = ledger.release()
+    split = steps.stand_back(chosen, ledger)
+    words = (
+        f"{release.version} is held: its evidence was not enough by the deadline;"
+        f" {endpoint} is at {split}. weir resume, weir promote or weir rollback {endpoint}"
+    )
+    tell(words, state=HELD)
+    return Failed(name=HELD, message=words)
+
+
+def conclude(endpoint: str, platform: str) -> State[Any]:
+    """The release is history; the run's state tells its outcome."""
+    chosen, ledger = opened(endpoint, platform)
+    past = steps.finish(chosen, ledger).history[-1]
+    tell(sentence(past), outcome=past.outcome, state=STATE_NAMES[past.outcome])
+    return state_of(past)
+
+
+def nothing_to_do(endpoint: str, past: PastRelease) -> State[Any]:
+    """The same content has ended here before, and that end stands."""
+    words = f"nothing to do on {endpoint}: {sentence(past)}"
+    tell(words, outcome=past.outcome, state=STATE_NAMES[past.outcome])
+    return state_of(past)
+
+
+HELD = "Held"
+STATE_NAMES = {
+    Outcome.PROMOTED: "Promoted",
+    Outcome.DEPLOYED: "Deployed",
+    Outcome.ROLLED_BACK: "RolledBack",
+    Outcome.FAILED: "NotReleased",
+}
+
+
+def state_of(past: PastRelease) -> State[Any]:
+    """Completed when the version was promoted, or deployed as asked; else Failed."""
+    make = Completed if past.outcome in (Outcome.PROMOTED, Outcome.DEPLOYED) else Failed
+    return make(name=STATE_NAMES[past.outcome], message=sentence(past))
+
+
+def sentence(past: PastRelease) -> str:
+    return f"{past.version} {past.outcome.value.replace('_', ' ')}: {past.words}"
+
+
+def return_to_control(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 Prefect passes these by name
+    """Cancelled in Prefect: the treatment is rolled back at once, whoever held the endpoint."""
+    platform = open_platform(str((flow_run.parameters or {}).get("platform") or "local"))
+    for name in platform.state.endpoints():
+        document = platform.state.read(name)
+        release = document.release if document else None
+        if release and release.run == str(flow_run.id):
+            operator.roll_back_now(platform, name, by="Prefect, which cancelled the run")

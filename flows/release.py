@@ -1,0 +1,68 @@
+"""Release: one model version, one endpoint, promoted or rolled back by evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows import ending
+from flows.beginning import begin_release
+from flows.build import build
+from flows.check import check
+from flows.deploy import deploy
+from flows.parts import carrying_out
+from flows.provision import provision
+from flows.retire import retire
+from flows.rollout import rollout
+from weir.errors import PermanentError, UserError
+
+
+@flow(name="release", on_cancellation=[ending.return_to_control])
+def release(
+    release_file: str | None = None,
+    model: str | None = None,
+    model_version: str = "latest",
+    platform: str = "local",
+    again: bool = False,
+    deploy_only: bool = False,
+) -> State[Any]:
+    """Bring one model version to its endpoint, as far as the evidence allows.
+
+    Args:
+        release_file: Path of the release file, as the worker sees it. May be left out when the
+            model was registered together with one, or has been released before.
+        model: Name of a model in the registry, to be released instead of the file's own model.
+        model_version: Version of that model, or `latest`.
+        platform: `local`, or a saved platform block such as `weir-local-platform/lab`.
+        again: Release content that has been rolled back or has failed before once more.
+        deploy_only: Stop after the check, with the version at 0 % of the traffic.
+    """
+    begun = begin_release(
+        release_file, model, model_version, platform, again=again, deploy_only=deploy_only
+    )
+    if begun.past is not None:
+        return ending.nothing_to_do(begun.endpoint, begun.past)
+    return carry_out(begun.endpoint, platform)
+
+
+def carry_out(endpoint: str, platform: str) -> State[Any]:
+    """The release under way on ``endpoint``, from wherever it stands to its end."""
+    with ending.letting_go(endpoint, platform), carrying_out() as carry:
+        if ending.has_no_outcome(endpoint, platform):
+            try:
+                carry(provision, endpoint, platform)
+                carry(build, endpoint, platform)
+                carry(deploy, endpoint, platform)
+                carry(check, endpoint, platform)
+            except (PermanentError, UserError) as error:
+                ending.give_up(endpoint, platform, error)
+            except TimeoutError as error:
+                ending.give_up(endpoint, platform, ending.timed_out(error))
+        if not ending.is_deployed_only(endpoint, platform):
+            carry(rollout, endpoint, platform)
+        if ending.is_held(endpoint, platform):
+            return ending.hold(endpoint, platform)
+        carry(retire, endpoint, platform)
+        return ending.conclude(endpoint, platform)

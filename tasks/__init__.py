@@ -1,0 +1,1 @@
+"""One outward step each: a task with its retries and timeout around one call."""

@@ -1,0 +1,191 @@
+"""What every adapter of ports.State and ports.Windows does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.builders import endpoint
+from tests.fakes.state import FakeState, FakeWindows
+from weir import holding
+from weir.document import EndpointDocument, Holder, Release
+from weir.errors import StateConflict
+from weir.local.state import LocalState
+from weir.local.windows import LocalWindows
+from weir.ports import State, Windows
+from weir.spec.release import ReleaseSpec
+from weir.window import Histogram, VersionCounts, Window
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["local", "fake"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> State:
+    stores: dict[str, Callable[[], State]] = {
+        "local": lambda: LocalState(tmp_path),
+        "fake": FakeState,
+    }
+    return stores[request.param]()
+
+
+@pytest.fixture(params=["local", "fake"])
+def windows(request: pytest.FixtureRequest, tmp_path: Path) -> Windows:
+    stores: dict[str, Callable[[], Windows]] = {
+        "local": lambda: LocalWindows(tmp_path),
+        "fake": FakeWindows,
+    }
+    return stores[request.param]()
+
+
+def document(name: str = "fraud") -> EndpointDocument:
+    return EndpointDocument(endpoint=endpoint(name).control("v1").treatment("v2", 5).build())
+
+
+def held_by(holder: Holder | None) -> EndpointDocument:
+    spec = ReleaseSpec.model_validate(
+        {
+            "endpoint": "fraud",
+            "version_name": "v2",
+            "model": {"name": "fraud", "version": 2, "path": "model.pkl"},
+            "inference": {"command": ["serve"]},
+        }
+    )
+    release = Release(id="r1", spec=spec, directory="/", digest="d", started_at=NOON, holder=holder)
+    return document().changed(release=release)
+
+
+def window(number: int) -> Window:
+    histogram = Histogram(zero=1, counts={-3: 2, 52: 947})
+    counts = VersionCounts(
+        requests=950, failures=9, failures_by_class={"timeout": 9}, latency_ms=histogram
+    )
+    start = NOON + timedelta(seconds=5 * number)
+    return Window(
+        id=number,
+        start=start,
+        end=start + timedelta(seconds=5),
+        split={"v1": 95.0, "v2": 5.0},
+        versions={"v1": counts, "v2": VersionCounts(requests=3)},
+    )
+
+
+def test_an_endpoint_that_was_never_written_has_no_document(state: State):
+    assert state.read("fraud") is None
+    assert state.endpoints() == ()
+
+
+def test_what_was_written_is_read_again_with_the_next_revision(state: State):
+    written = state.write(document())
+    assert written.revision == 1
+    assert state.read("fraud") == written
+    assert state.write(written).revision == 2
+
+
+def test_a_release_under_way_is_read_again_as_it_was(state: State):
+    written = state.write(held_by(holding.this_process("run", NOON)))
+    assert state.read("fraud") == written
+    assert written.release == held_by(holding.this_process("run", NOON)).release
+
+
+def test_a_write_on_an_old_revision_is_refused_and_changes_nothing(state: State):
+    first = state.write(document())
+    second = state.write(first.changed(previous="v1"))
+    with pytest.raises(StateConflict):
+        state.write(first)
+    assert state.read("fraud") == second
+
+
+def test_a_second_first_write_is_refused(state: State):
+    state.write(document())
+    with pytest.raises(StateConflict):
+        state.write(document())
+
+
+def test_a_write_on_a_removed_endpoint_is_refused(state: State):
+    written = state.write(document())
+    state.remove("fraud")
+    with pytest.raises(StateConflict):
+        state.write(written)
+    assert state.write(document()).revision == 1
+
+
+def test_endpoints_are_listed_by_name(state: State):
+    state.write(document("fraud"))
+    state.write(document("churn"))
+    assert state.endpoints() == ("churn", "fraud")
+
+
+def test_removing_twice_is_removing_once(state: State):
+    state.write(document())
+    state.remove("fraud")
+    state.remove("fraud")
+    assert state.read("fraud") is None
+    assert state.endpoints() == ()
+
+
+def test_this_process_is_alive(state: State):
+    assert state.holder_is_alive(held_by(holding.this_process("", NOON)), NOON)
+
+
+def test_nobody_is_not_alive(state: State):
+    assert not state.holder_is_alive(held_by(None), NOON)
+    assert not state.holder_is_alive(document(), NOON)
+
+
+def test_a_process_that_has_ended_is_not_alive(state: State):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    holder = holding.this_process("", NOON).model_copy(update={"pid": ended.pid})
+    assert not state.holder_is_alive(held_by(holder), NOON)
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_the_holder(state: State):
+    holder = holding.this_process("", NOON)
+    earlier = holder.model_copy(update={"process_started_at": holder.process_started_at - 60})
+    assert earlier.pid == os.getpid()
+    assert not state.holder_is_alive(held_by(earlier), NOON)
+
+
+def test_a_process_of_an_earlier_boot_is_not_the_holder(state: State):
+    earlier = holding.this_process("", NOON).model_copy(update={"boot": "another"})
+    assert not state.holder_is_alive(held_by(earlier), NOON)
+    assert not holding.same_process(earlier, holding.this_process("", NOON))
+
+
+def test_a_process_recognises_itself_whenever_it_looks():
+    one = holding.this_process("", NOON)
+    later = holding.this_process("run", NOON + timedelta(days=1))
+    assert holding.same_process(one, later)
+    assert not holding.same_process(one, one.model_copy(update={"pid": one.pid + 1}))
+
+
+@pytest.mark.parametrize(("seconds", "alive"), [(0, True), (59, True), (60, False), (3600, False)])
+def test_a_holder_on_another_host_lives_by_its_heartbeat(state: State, seconds: int, alive: bool):
+    there = holding.this_process("", NOON).model_copy(update={"host": "elsewhere"})
+    beaten = holding.beating(there, NOON + timedelta(seconds=100))
+    now = NOON + timedelta(seconds=100 + seconds)
+    assert state.holder_is_alive(held_by(beaten), now) is alive
+
+
+def test_windows_are_read_in_the_order_in_which_they_were_appended(windows: Windows):
+    for number in (1, 2, 5):
+        windows.append("fraud", "r1", window(number))
+    assert windows.read("fraud", "r1") == (window(1), window(2), window(5))
+
+
+def test_a_window_is_recorded_once_however_often_it_is_appended(windows: Windows):
+    for number in (1, 2, 2, 1, 3, 3):
+        windows.append("fraud", "r1", window(number))
+    assert [one.id for one in windows.read("fraud", "r1")] == [1, 2, 3]
+
+
+def test_every_release_has_a_record_of_its_own(windows: Windows):
+    windows.append("fraud", "r1", window(1))
+    assert windows.read("fraud", "r2") == ()
+    assert windows.read("churn", "r1") == ()

@@ -1,0 +1,68 @@
+"""State in memory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from weir import holding
+from weir.document import EndpointDocument, Holder
+from weir.errors import PermanentError, StateConflict
+from weir.window import Window
+
+
+class FakeState:
+    """ports.State. ``dead`` lists holders' pids that count as ended; others are asked for truly.
+
+    ``corrupt`` lists endpoints whose document cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self.documents: dict[str, EndpointDocument] = {}
+        self.dead: set[int] = set()
+        self.corrupt: set[str] = set()
+
+    def read(self, endpoint: str) -> EndpointDocument | None:
+        if endpoint in self.corrupt:
+            raise PermanentError("state.corrupt", "no document.", remedy="Move it.", where=endpoint)
+        return self.documents.get(endpoint)
+
+    def write(self, document: EndpointDocument) -> EndpointDocument:
+        name = document.endpoint.name
+        stored = self.documents.get(name)
+        if (stored.revision if stored else 0) != document.revision:
+            raise StateConflict(
+                "state.conflict", "somebody else wrote.", remedy="Read again.", where=name
+            )
+        # Through JSON, as every real store does.
+        written = document.model_copy(update={"revision": document.revision + 1})
+        self.documents[name] = EndpointDocument.model_validate_json(written.model_dump_json())
+        return self.documents[name]
+
+    def endpoints(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.documents, *self.corrupt}))
+
+    def remove(self, endpoint: str) -> None:
+        self.documents.pop(endpoint, None)
+
+    def holder_is_alive(self, document: EndpointDocument, now: datetime) -> bool:
+        holder = self._holder(document)
+        return holder is not None and holder.pid not in self.dead and holding.is_alive(holder, now)
+
+    @staticmethod
+    def _holder(document: EndpointDocument) -> Holder | None:
+        return document.release.holder if document.release else None
+
+
+class FakeWindows:
+    """ports.Windows in memory."""
+
+    def __init__(self) -> None:
+        self.windows: dict[tuple[str, str], list[Window]] = {}
+
+    def append(self, endpoint: str, release_id: str, window: Window) -> None:
+        record = self.windows.setdefault((endpoint, release_id), [])
+        if not record or record[-1].id < window.id:
+            record.append(window)
+
+    def read(self, endpoint: str, release_id: str) -> tuple[Window, ...]:
+        return tuple(self.windows.get((endpoint, release_id), ()))

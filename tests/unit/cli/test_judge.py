@@ -1,0 +1,148 @@
+"""`weir judge` as people call it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WEIR = str(Path(sys.executable).with_name("weir"))
+POLICY = """
+guardrails:
+  - {metric: failures, margin: 1.25, promote_margin: 1.5, slack: 0.0}
+  - {metric: latency, quantiles: [50, 90, 99], margin: 1.19, promote_margin: 1.41}
+"""
+
+
+def window(number: int, failures: int) -> dict[str, Any]:
+    """One line as other tools would write it: OpenTelemetry buckets, metrics that no guardrail of
+    the policy asks for."""
+    return {
+        "id": number,
+        "start": f"2026-11-23T10:{number:02d}:00Z",
+        "end": f"2026-11-23T10:{number:02d}:10Z",
+        "split": {"v1": 95, "v2": 5},
+        "versions": {
+            "v1": {
+                "requests": 950,
+                "failures": 9,
+                "latency_ms": {"scale": 4, "zero": 0, "counts": {"52": 900, "53": 50}},
+                "metrics": {"score": {"n": 950, "sum": 512.2, "sum_sq": 301.8}},
+            },
+            "v2": {
+                "requests": 50,
+                "failures": failures,
+                "latency_ms": {"scale": 4, "zero": 0, "counts": {"52": 50}},
+            },
+        },
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    lines = [json.dumps(window(number, failures=4)) for number in range(1, 30)]
+    (tmp_path / "bad.ndjson").write_text("\n".join(lines))
+    return tmp_path
+
+
+def judge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [WEIR, "judge", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_line_for_each_decision_and_the_verdict_in_words(folder: Path) -> None:
+    done = judge(folder, "bad.ndjson", "--policy", "policy.yaml", "--control", "v1")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *_, last = done.stdout.splitlines()
+    assert first.split()[:3] == ["1", "hold", "v2"]
+    assert last.startswith(
+        "↩ v2 rolled back at window 2: v2 fails 8.0 % of 100 requests, v1 0.95 %"
+    )
+    assert "a ratio of at most 1.25 is ruled out at 1 in" in last
+
+
+def test_json_lines_for_other_programs(folder: Path) -> None:
+    done = judge(folder, "bad.ndjson", "--policy", "policy.yaml", "--json")
+    *decisions, verdict = [json.loads(line) for line in done.stdout.splitlines()]
+    assert verdict == {"verdict": "rolled_back", "at": 2}
+    assert [decision["id"] for decision in decisions] == [1, 2]
+    assert (decisions[-1]["action"], decisions[-1]["treatment"]) == ("roll_back", "v2")
+    assert decisions[-1]["reason"] == "harm"
+    assert decisions[-1]["verdicts"]["failures"] == "fail"
+    assert decisions[-1]["evidence"]["failures"]["log10_e_harm"] > 1.6
+
+
+def test_a_release_file_is_a_policy_file_too(folder: Path) -> None:
+    indented = POLICY.replace("\n", "\n  ")
+    (folder / "release.yaml").write_text(f"endpoint: fraud\nrollout:\n  {indented}")
+    done = judge(folder, "bad.ndjson", "--policy", "release.yaml")
+    assert "rolled back at window 2" in done.stdout
+
+
+def test_a_release_file_without_a_policy_of_its_own_has_the_default_one(folder: Path) -> None:
+    (folder / "release.yaml").write_text("endpoint: fraud\n")
+    done = judge(folder, "bad.ndjson", "--policy", "release.yaml")
+    assert "rolled back at window 2" in done.stdout
+
+
+def test_a_record_cannot_steer_the_terminal(folder: Path) -> None:
+    steering = json.dumps(window(1, 4)).replace('"v2"', '"v\\u001b[31m2"')
+    (folder / "steering.ndjson").write_text(steering)
+    done = judge(folder, "steering.ndjson", "--policy", "policy.yaml")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+
+
+MISTAKES = {
+    "a field that does not exist": (
+        ("bad.ndjson", "--policy", "typo.yaml"),
+        "typo.yaml:1: rollout.guardrail",
+    ),
+    "a record that does not exist": (
+        ("none.ndjson", "--policy", "policy.yaml"),
+        "none.ndjson: does not exist; looked for",
+    ),
+    "a line that is no window": (
+        ("torn.ndjson", "--policy", "policy.yaml"),
+        "torn.ndjson:2:",
+    ),
+    "a time without its zone": (
+        ("zone.ndjson", "--policy", "policy.yaml"),
+        "zone.ndjson:1: end: input should have timezone info",
+    ),
+    "histograms of two scales": (
+        ("scales.ndjson", "--policy", "policy.yaml"),
+        "scales.ndjson:1: versions.v2.latency_ms.scale: 3 is not 4, the scale before",
+    ),
+    "a control that no window has": (
+        ("bad.ndjson", "--policy", "policy.yaml", "--control", "v9"),
+        "no window has a version v9; there is v1, v2",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_its_place_and_status_2(folder: Path, mistake: str) -> None:
+    (folder / "typo.yaml").write_text("guardrail: []\n")
+    (folder / "torn.ndjson").write_text(json.dumps(window(1, 0)) + '\n{"id": 2}\n')
+    zone, scales = window(1, 0), window(1, 0)
+    zone["end"] = zone["end"].removesuffix("Z")
+    scales["versions"]["v2"]["latency_ms"]["scale"] = 3
+    (folder / "zone.ndjson").write_text(json.dumps(zone))
+    (folder / "scales.ndjson").write_text(json.dumps(scales))
+    arguments, sentence = MISTAKES[mistake]
+    done = judge(folder, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1

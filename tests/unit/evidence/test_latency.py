@@ -1,0 +1,156 @@
+import math
+import random
+
+import pytest
+
+from weir.evidence.guardrail import Evidence, Names, Verdict
+from weir.evidence.latency import LatencyShift
+from weir.spec.rollout import LatencyGuardrail
+from weir.window import Histogram, VersionCounts
+
+NAMES = Names(control="v1", treatment="v2")
+
+
+def shift(**fields: object) -> LatencyShift:
+    spec = {"slack_ms": 0, "margin": 1.0, "promote_margin": 2.0, **fields}
+    return LatencyShift.of(LatencyGuardrail.model_validate(spec), 2)
+
+
+def arm(*latencies_ms: float) -> VersionCounts:
+    counts: dict[int, int] = {}
+    for latency_ms in latencies_ms:
+        bucket = math.ceil(math.log2(latency_ms) * 16) - 1
+        counts[bucket] = counts.get(bucket, 0) + 1
+    return VersionCounts(requests=len(latencies_ms), latency_ms=Histogram(counts=counts))
+
+
+def sample(rng: random.Random, requests: int, factor: float = 1.0) -> VersionCounts:
+    return arm(*(20 * factor * math.exp(rng.gauss(0, 0.5)) for _ in range(requests)))
+
+
+def watch(
+    guardrail: LatencyShift, seed: int, factor: float, windows: int, treatment: int = 20
+) -> tuple[Evidence, bool]:
+    """The evidence after ``windows``, and whether harm was proven on the way."""
+    rng = random.Random(seed)
+    evidence, harmed = guardrail.start(), False
+    for _ in range(windows):
+        evidence = guardrail.update(evidence, sample(rng, 180), sample(rng, treatment, factor))
+        harmed = harmed or guardrail.log_e_harm(evidence) >= math.log(20)
+    return evidence, harmed
+
+
+def test_a_slower_version_is_harmful_within_a_few_hundred_requests() -> None:
+    assert all(watch(shift(), seed, 1.5, windows=15)[1] for seed in range(5))
+
+
+def test_an_equal_version_is_almost_never_harmful() -> None:
+    assert sum(watch(shift(), seed, 1.0, windows=25)[1] for seed in range(40)) <= 2
+
+
+def test_a_version_at_the_margin_is_almost_never_harmful() -> None:
+    guardrail = shift(margin=1.41)
+    assert sum(watch(guardrail, seed, 1.4, windows=25)[1] for seed in range(20)) <= 1
+
+
+def test_an_equal_version_is_proven_safe_at_every_gate() -> None:
+    guardrail = shift()
+    evidence, _ = watch(guardrail, 1, 1.0, windows=20, treatment=60)
+    assert guardrail.log_e_safe(evidence, 0) >= math.log(20)
+    assert guardrail.log_e_safe(evidence, 1) >= math.log(20)
+
+
+def test_a_version_slow_only_in_its_tail_is_never_proven_safe() -> None:
+    guardrail = shift()
+    rng = random.Random(3)
+    evidence = guardrail.start()
+    for _ in range(20):
+        slow = sample(rng, 57).plus(arm(900, 900, 900))
+        evidence = guardrail.update(evidence, sample(rng, 180), slow)
+        assert guardrail.log_e_safe(evidence, 1) < math.log(20)
+
+
+def test_the_first_window_only_sets_the_thresholds() -> None:
+    guardrail = shift()
+    evidence = guardrail.update(guardrail.start(), arm(*[10] * 500), arm(*[1000] * 500))
+    assert guardrail.log_e_harm(evidence) == pytest.approx(0)
+    evidence = guardrail.update(evidence, arm(*[10] * 500), arm(*[1000] * 20))
+    assert guardrail.log_e_harm(evidence) > math.log(20)
+
+
+def test_a_quantile_without_enough_requests_above_it_is_not_judged() -> None:
+    guardrail = shift(quantiles=(99,))
+    evidence = guardrail.start()
+    evidence = guardrail.update(evidence, arm(*[10] * 150), arm(*[10] * 10))
+    evidence = guardrail.update(evidence, arm(*[10] * 10), arm(*[10] * 10))
+    assert evidence.streams["p99"].seen.treatment_requests == 0
+
+
+def test_windows_wait_for_each_other_until_both_versions_have_requests() -> None:
+    guardrail = shift()
+    before = guardrail.update(guardrail.start(), arm(*[10] * 500), arm(10))
+    alone = guardrail.update(before, arm(), arm(*[30] * 40))
+    assert alone.streams == before.streams
+    pooled = guardrail.update(alone, arm(*[10] * 300), arm())
+    assert pooled == guardrail.update(before, arm(*[10] * 300), arm(*[30] * 40))
+
+
+def test_milliseconds_of_slack_excuse_small_absolute_differences() -> None:
+    def harm(slack_ms: float) -> float:
+        guardrail = shift(slack_ms=slack_ms)
+        evidence = guardrail.update(guardrail.start(), arm(*[2.0] * 500), arm(2.0))
+        evidence = guardrail.update(evidence, arm(*[2.0] * 500), arm(*[6.0] * 50))
+        return guardrail.log_e_harm(evidence)
+
+    assert harm(0) > math.log(20)
+    assert harm(5) < math.log(20)
+
+
+def test_a_threshold_inside_a_bucket_is_rounded_against_the_claim() -> None:
+    guardrail = shift(margin=1.41, promote_margin=2.05, quantiles=(50,))
+    control = VersionCounts(requests=500, latency_ms=Histogram(counts={50: 250, 51: 250}))
+
+    def log_e(bucket: int) -> tuple[float, float]:
+        treatment = VersionCounts(requests=50, latency_ms=Histogram(counts={bucket: 50}))
+        evidence = guardrail.update(guardrail.start(), control, treatment)
+        evidence = guardrail.update(evidence, control, treatment)
+        return guardrail.log_e_harm(evidence), guardrail.log_e_safe(evidence, 1)
+
+    # The median is the upper bound of bucket 50; 1.41 times falls into bucket 58, 2.05 into 67.
+    assert log_e(58)[0] < 0
+    assert log_e(59)[0] > math.log(20)
+    assert log_e(66)[1] > math.log(20)
+    assert log_e(67)[1] < 0
+
+
+def test_the_reference_follows_the_control_and_stays_bounded() -> None:
+    guardrail = shift()
+    evidence = guardrail.start()
+    for _ in range(10):
+        evidence = guardrail.update(evidence, arm(*[10] * 5000), arm(10))
+    for _ in range(10):
+        evidence = guardrail.update(evidence, arm(*[40] * 5000), arm(40))
+    assert evidence.control_latency_ms.total() <= 25_000
+    assert evidence.control_latency_ms.quantile_ms(0.5) > 35
+
+
+def test_control_latencies_of_zero_do_not_break_the_thresholds() -> None:
+    guardrail = shift()
+    zeros = VersionCounts(requests=500, latency_ms=Histogram(zero=500))
+    evidence = guardrail.update(guardrail.start(), zeros, zeros)
+    evidence = guardrail.update(evidence, zeros, arm(*[50] * 40))
+    assert guardrail.log_e_harm(evidence) > math.log(20)
+
+
+def test_the_worst_quantile_is_named_in_words_and_numbers() -> None:
+    guardrail = shift()
+    evidence, _ = watch(guardrail, 5, 2.0, windows=10)
+    said = guardrail.explain(evidence, Verdict.FAIL, 0, NAMES)
+    assert "of v2's 180 requests are slower than 1 times p" in said
+    assert "equal shares are ruled out at 1 in " in said
+    assert "a shift to 2 times" in guardrail.explain(evidence, Verdict.INSUFFICIENT, 1, NAMES)
+
+
+def test_evidence_goes_through_json_unchanged() -> None:
+    evidence, _ = watch(shift(), 9, 1.2, windows=6)
+    assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import resource
+import stat
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from weir.errors import PermanentError
+from weir.local.home import LONGEST_SOCKET_PATH, Home, default_home, write_atomically
+
+ROOM_BYTES = 1000
+
+
+def write_too_much(path: Path) -> tuple[str, str]:
+    """Reason and place of the error in a process whose files have ROOM_BYTES, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, ROOM_BYTES))
+    try:
+        write_atomically(path, "x" * (ROOM_BYTES + 1))
+    except PermanentError as error:
+        return error.reason, error.where
+    return "written", ""
+
+
+def test_folders_are_created_for_their_owner_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    for folder in (home.processes, home.gateway("fraud"), home.root):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_naming_an_image_creates_nothing(tmp_path: Path) -> None:
+    Home(tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_same_home_through_a_link_is_the_same_home(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    assert Home(tmp_path / "link" / "home").digest == Home(tmp_path / "home").digest
+
+
+def test_sockets_are_in_the_home_when_its_path_is_short(tmp_path: Path) -> None:
+    with_short_path = Home(Path("/tmp") / tmp_path.name)
+    if len(str(with_short_path.root)) < 40:
+        assert with_short_path.socket("fraud").parent == with_short_path.root / "run"
+        (with_short_path.root / "run").rmdir()
+        with_short_path.root.rmdir()
+
+
+def test_no_socket_path_is_too_long_for_the_operating_system(tmp_path: Path) -> None:
+    home = Home(tmp_path / ("deep" * 20) / "home")
+    path = home.socket("e" * 63)
+    assert len(str(path)) <= LONGEST_SOCKET_PATH
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert home.socket("e" * 63) == path != home.socket("e" * 62)
+    path.parent.rmdir()
+
+
+def test_a_folder_for_sockets_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path / ("deep" * 20) / "home")
+    folder = home.run
+    folder.chmod(0o755)
+    with pytest.raises(PermanentError) as raised:
+        home.socket("fraud")
+    assert raised.value.reason == "home.insecure"
+    folder.rmdir()
+
+
+def test_written_files_have_the_mode_asked_for(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "keys.json", "{}", 0o600)
+    write_atomically(tmp_path / "open.txt", b"bytes", 0o644)
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "open.txt").stat().st_mode) == 0o644
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_atomically(path, "old")
+    # In a process of its own: the limit would cut this one's output too.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert pool.submit(write_too_much, path).result(60) == ("disk.full", str(path))
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError) as raised:
+        write_atomically(tmp_path / "none" / "state.json", "x")
+    assert raised.value.reason == "disk.unwritable"
+
+
+def test_the_home_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_HOME", "/somewhere")
+    assert default_home() == Path("/somewhere")

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.fakes.world import World, world
+from tests.story import loaded, release
+from weir.decision import Action, Decision
+from weir.document import Outcome as ReleaseOutcome
+from weir.release.ledger import Ledger
+from weir.replay import Judgement, Outcome, Verdict, outcomes, replay, treatments_in
+from weir.spec.rollout import FailuresGuardrail, RolloutPolicy
+from weir.window import VersionCounts, Window
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+POLICY = RolloutPolicy(guardrails=(FailuresGuardrail(slack=0),))
+
+
+def windows(count: int, control: float = 0.01, **rates: float) -> list[Window]:
+    """Ten-second windows at 95 to 5: versions that fail at these rates, five requests in a hundred
+    for each treatment."""
+    chance = random.Random(1)
+
+    def arm(requests: int, rate: float) -> VersionCounts:
+        failures = sum(chance.random() < rate for _ in range(requests))
+        return VersionCounts(requests=requests, failures=failures)
+
+    return [
+        Window(
+            id=number,
+            start=NOON + timedelta(seconds=10 * number),
+            end=NOON + timedelta(seconds=10 * number + 10),
+            split={"v1": 100 - 5 * len(rates), **dict.fromkeys(rates, 5)},
+            versions={
+                "v1": arm(950, control),
+                **{name: arm(50, rate) for name, rate in rates.items()},
+            },
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def end(record: list[Window], policy: RolloutPolicy = POLICY) -> dict[str, Outcome]:
+    found = outcomes(replay(policy, record, "v1"))
+    return {outcome.treatment: outcome for outcome in found}
+
+
+def test_a_bad_version_is_rolled_back_and_nothing_is_judged_after_that() -> None:
+    record = windows(50, v2=0.3)
+    judged = list(replay(POLICY, record, "v1"))
+    assert judged[-1].decision.action is Action.ROLL_BACK
+    assert outcomes(judged) == (Outcome("v2", Verdict.ROLLED_BACK, judged[-1].id),)
+    assert judged[-1].id <= 3
+
+
+def test_an_equal_version_is_promoted_though_the_recorded_split_never_moved() -> None:
+    assert end(windows(1_500, v2=0.01))["v2"].verdict is Verdict.PROMOTED
+
+
+def test_a_record_that_proves_nothing_is_undecided_at_its_last_window() -> None:
+    assert end(windows(5, v2=0.01)) == {"v2": Outcome("v2", Verdict.UNDECIDED, 5)}
+
+
+def test_each_of_several_treatments_is_judged_with_its_part_of_alpha() -> None:
+    record = windows(1_500, v2=0.01, v3=0.3)
+    assert treatments_in(record, "v1") == ("v2", "v3")
+    found = end(record)
+    assert found["v2"].verdict is Verdict.PROMOTED
+    assert found["v3"].verdict is Verdict.ROLLED_BACK
+    both = windows(60, v2=0.01, v3=0.03)
+    alone = end([_without(window, "v2") for window in both], _with_alpha(POLICY.alpha / 2))
+    assert end(both)["v3"] == alone["v3"]
+
+
+def _without(window: Window, version: str) -> Window:
+    versions = {name: counts for name, counts in window.versions.items() if name != version}
+    split = {name: share for name, share in window.split.items() if name != version}
+    return window.model_copy(update={"versions": versions, "split": split})
+
+
+def _with_alpha(alpha: float) -> RolloutPolicy:
+    return POLICY.model_copy(update={"alpha": alpha})
+
+
+def test_a_window_that_comes_twice_counts_once() -> None:
+    record = windows(30, v2=0.02)
+    twice = [window for window in record for _ in range(2)]
+    assert end(twice) == end(record)
+
+
+def test_a_record_of_the_control_alone_decides_nothing() -> None:
+    assert list(replay(POLICY, windows(3), "v1")) == []
+
+
+def test_policies_without_steps_of_evidence_promote_at_once() -> None:
+    at_once = POLICY.model_copy(update={"steps": (100.0,)})
+    assert end(windows(2, v2=0.5), at_once) == {"v2": Outcome("v2", Verdict.PROMOTED, 1)}
+
+
+@pytest.mark.parametrize(
+    ("failing", "ending"),
+    [
+        ({}, ReleaseOutcome.PROMOTED),
+        ({"v2": 0.5}, ReleaseOutcome.ROLLED_BACK),
+        ({"v1": 0.05, "v2": 0.0625}, ReleaseOutcome.PROMOTED),
+    ],
+)
+def test_the_record_of_a_release_replays_to_the_same_decisions_bit_for_bit(
+    failing: dict[str, float], ending: ReleaseOutcome
+) -> None:
+    there = world(**failing)
+    release(there.platform, loaded("v1"))
+    wanted = loaded("v2", soak_seconds=60)
+    made: list[Decision] = []
+
+    def note(ledger: Ledger) -> None:
+        decision = ledger.release().decision
+        if decision is not None and ledger.release().last_window is not None:
+            made.append(decision)
+
+    past = release(there.platform, wanted, on_window=note)
+    assert past.outcome is ending
+    record = _recorded(there, past.id)
+    replayed = list(replay(wanted.spec.rollout, record, "v1"))
+    assert [_what(judged) for judged in replayed] == [_of(decision) for decision in made]
+
+
+def _recorded(there: World, release_id: str) -> tuple[Window, ...]:
+    written = there.windows.read("fraud", release_id)
+    return tuple(Window.model_validate_json(window.model_dump_json()) for window in written)
+
+
+def _what(judged: Judgement) -> dict[str, Any]:
+    return _of(judged.decision)
+
+
+def _of(decision: Decision) -> dict[str, Any]:
+    return decision.model_dump()

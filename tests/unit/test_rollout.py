@@ -1,0 +1,478 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weir.evidence.guardrail import Verdict
+from weir.rollout import (
+    Action,
+    Decision,
+    Reason,
+    RolloutState,
+    Tally,
+    begin,
+    decide,
+    next_window_id,
+    next_window_start,
+    operator_promotes,
+    operator_rolls_back,
+    pause,
+    percentiles,
+    resume,
+    split_applied,
+)
+from weir.spec.rollout import FailuresGuardrail, OnInconclusive, RolloutPolicy
+from weir.window import VersionCounts, Window
+
+NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def a_policy(**fields: object) -> RolloutPolicy:
+    return RolloutPolicy.model_validate(
+        {
+            "steps": (5, 50, 100),
+            "guardrails": (FailuresGuardrail(),),
+            "minimum_requests": 100,
+            "maximum_wait_seconds": 600,
+            **fields,
+        }
+    )
+
+
+def arm(requests: int, failures: int = 0) -> VersionCounts:
+    return VersionCounts(requests=requests, failures_by_class={"server_error": failures})
+
+
+class Rollout:
+    """A rollout that is driven window by window; each takes ten seconds."""
+
+    def __init__(self, policy: RolloutPolicy | None = None) -> None:
+        self.policy = policy or a_policy()
+        self.now = NOON
+        self.state = begin(self.policy, "v1", "v2", NOON)
+        self.last = self.tick()
+        self.apply_split()
+
+    def apply_split(self) -> None:
+        if self.state.step >= 0 and not self.last.final:
+            self.state = split_applied(self.state, self.now)
+
+    def window(self, control: VersionCounts, treatment: VersionCounts, **fields: object) -> Window:
+        values = {
+            "id": next_window_id(self.state),
+            "start": next_window_start(self.state),
+            "end": self.now + timedelta(seconds=10),
+            "split": percentiles(self.policy, self.state),
+            "versions": {"v1": control, "v2": treatment},
+        }
+        return Window.model_validate({**values, **fields})
+
+    def see(self, control: VersionCounts, treatment: VersionCounts, **fields: object) -> Decision:
+        window = self.window(control, treatment, **fields)
+        self.now = self.now + timedelta(seconds=10)
+        return self.tick(window)
+
+    def tick(self, window: Window | None = None, error: str = "") -> Decision:
+        self.state, self.last = decide(self.policy, self.state, window, self.now, error)
+        return self.last
+
+    def healthy(self) -> Decision:
+        return self.see(arm(3000), arm(3000))
+
+    def harmful(self) -> Decision:
+        return self.see(arm(1000, 5), arm(100, 30))
+
+
+def test_the_first_decision_moves_to_the_first_step() -> None:
+    policy = a_policy()
+    state = begin(policy, "v1", "v2", NOON)
+    assert percentiles(policy, state) == {"v1": 100}
+    state, decision = decide(policy, state, None, NOON)
+    assert (decision.action, decision.reason) == (Action.ADVANCE, Reason.FIRST_STEP)
+    assert percentiles(policy, state) == {"v1": 95, "v2": 5}
+    assert decision.percentile == 5
+
+
+def test_proven_steps_lead_to_promotion() -> None:
+    rollout = Rollout()
+    assert rollout.healthy().action is Action.ADVANCE
+    assert percentiles(rollout.policy, rollout.state) == {"v1": 50, "v2": 50}
+    rollout.apply_split()
+    promoted = rollout.healthy()
+    assert (promoted.action, promoted.reason) == (Action.PROMOTE, Reason.PROVEN)
+    assert promoted.verdicts == {"failures": Verdict.PASS}
+    assert promoted.evidence["failures"].log10_e_safe > 1.3
+    assert promoted.counts["v2"] == Tally(requests=6000, failures=0)
+    assert percentiles(rollout.policy, rollout.state) == {"v2": 100}
+
+
+def test_harm_rolls_back_at_once_with_the_reason_in_words() -> None:
+    rollout = Rollout()
+    decision = rollout.harmful()
+    assert (decision.action, decision.reason) == (Action.ROLL_BACK, Reason.HARM)
+    assert "v2 fails 30.0 % of 100 requests, v1 0.5 % of 1,000" in decision.words
+    assert decision.verdicts == {"failures": Verdict.FAIL}
+    assert percentiles(rollout.policy, rollout.state) == {"v1": 100}
+
+
+def test_a_final_decision_is_never_undone() -> None:
+    rollout = Rollout()
+    rolled_back = rollout.harmful()
+    state = rollout.state
+    window = Window(
+        id=99,
+        start=at(100),
+        end=at(110),
+        split={"v1": 95, "v2": 5},
+        versions={"v1": arm(9000), "v2": arm(9000)},
+    )
+    assert decide(rollout.policy, state, window, at(110)) == (state, rolled_back)
+    assert operator_promotes(rollout.policy, state, "ada", at(120)) == (state, rolled_back)
+
+
+def test_not_enough_evidence_holds_and_says_what_is_open() -> None:
+    decision = Rollout().see(arm(200), arm(100))
+    assert (decision.action, decision.reason) == (Action.HOLD, Reason.INSUFFICIENT)
+    assert "is not ruled out yet" in decision.words
+
+
+def test_a_proven_step_still_waits_for_its_minimum_of_requests() -> None:
+    rollout = Rollout(a_policy(minimum_requests=5000))
+    decision = rollout.healthy()
+    assert (decision.action, decision.reason) == (Action.HOLD, Reason.MINIMUM_REQUESTS)
+    assert "2,000 more requests to v2" in decision.words
+    assert rollout.healthy().action is Action.ADVANCE
+
+
+def test_requests_of_an_earlier_step_do_not_count_for_the_next() -> None:
+    rollout = Rollout()
+    rollout.healthy()
+    rollout.apply_split()
+    decision = rollout.see(arm(50), arm(50))
+    assert decision.reason is Reason.MINIMUM_REQUESTS
+
+
+def test_a_proven_step_still_takes_its_minimum_of_time() -> None:
+    rollout = Rollout(a_policy(minimum_step_seconds=25))
+    assert rollout.healthy().reason is Reason.MINIMUM_TIME
+    assert rollout.healthy().reason is Reason.MINIMUM_TIME
+    assert rollout.healthy().action is Action.ADVANCE
+
+
+def test_the_last_step_before_promotion_soaks() -> None:
+    rollout = Rollout(a_policy(steps=(50, 100), soak_seconds=15))
+    assert rollout.healthy().reason is Reason.SOAKING
+    assert rollout.healthy().reason is Reason.SOAKING
+    assert rollout.healthy().action is Action.PROMOTE
+
+
+def test_harm_during_the_soak_rolls_back() -> None:
+    rollout = Rollout(a_policy(steps=(50, 100), soak_seconds=60))
+    rollout.healthy()
+    assert rollout.see(arm(100, 1), arm(100, 60)).action is Action.ROLL_BACK
+
+
+def test_an_unreadable_telemetry_interrupts_no_soak_but_never_promotes() -> None:
+    rollout = Rollout(a_policy(steps=(50, 100), soak_seconds=15))
+    rollout.healthy()
+    rollout.now = at(40)
+    assert rollout.tick(error="timed out").action is Action.HOLD
+    assert rollout.tick().reason is Reason.TELEMETRY_ERROR
+    assert rollout.healthy().action is Action.PROMOTE
+
+
+@pytest.mark.parametrize("idle", ["v1", "v2"])
+def test_no_traffic_never_rolls_back_by_itself(idle: str) -> None:
+    rollout = Rollout()
+    control, treatment = (arm(0), arm(500, 400)) if idle == "v1" else (arm(500, 3), arm(0))
+    for _ in range(30):
+        decision = rollout.see(control, treatment)
+        assert (decision.action, decision.reason) == (Action.HOLD, Reason.NO_TRAFFIC)
+        assert f"no requests to {idle}" in decision.words
+
+
+def test_a_step_that_stays_inconclusive_asks_and_goes_on_watching() -> None:
+    rollout = Rollout(a_policy(maximum_wait_seconds=15))
+    assert rollout.see(arm(20), arm(20)).action is Action.HOLD
+    asked = rollout.see(arm(20), arm(20))
+    assert (asked.action, asked.reason) == (Action.ASK, Reason.INCONCLUSIVE)
+    assert rollout.see(arm(20), arm(20)).action is Action.ASK
+    assert rollout.healthy().action is Action.ADVANCE
+
+
+def test_a_step_that_stays_inconclusive_rolls_back_if_the_policy_says_so() -> None:
+    policy = a_policy(maximum_wait_seconds=15, on_inconclusive=OnInconclusive.ROLLBACK)
+    rollout = Rollout(policy)
+    rollout.see(arm(20), arm(20))
+    decision = rollout.see(arm(20), arm(20))
+    assert (decision.action, decision.reason) == (Action.ROLL_BACK, Reason.INCONCLUSIVE)
+    assert decision.verdicts == {"failures": Verdict.INSUFFICIENT}
+
+
+def test_the_wait_of_a_step_starts_anew_with_the_next() -> None:
+    rollout = Rollout(a_policy(maximum_wait_seconds=15))
+    rollout.healthy()
+    rollout.apply_split()
+    assert rollout.see(arm(20), arm(20)).action is Action.HOLD
+
+
+def test_the_deadline_asks_even_where_the_step_is_proven() -> None:
+    rollout = Rollout(a_policy(deadline_seconds=5))
+    decision = rollout.healthy()
+    assert (decision.action, decision.reason) == (Action.ASK, Reason.DEADLINE)
+
+
+def test_a_proven_version_is_promoted_after_the_deadline_too() -> None:
+    assert Rollout(a_policy(steps=(50, 100), deadline_seconds=5)).healthy().action is Action.PROMOTE
+
+
+def test_unreadable_telemetry_holds_with_verdict_error_and_keeps_the_evidence() -> None:
+    rollout = Rollout()
+    rollout.see(arm(200), arm(100))
+    evidence = rollout.state.evidence
+    decision = rollout.tick(error="timed out")
+    assert (decision.action, decision.reason) == (Action.HOLD, Reason.TELEMETRY_ERROR)
+    assert decision.verdicts == {"failures": Verdict.ERROR}
+    assert decision.words == "telemetry could not be read once: timed out"
+    assert rollout.state.evidence == evidence
+    assert "2 times running" in rollout.tick(error="timed out").words
+    assert rollout.see(arm(20), arm(20)).reason is Reason.INSUFFICIENT
+    assert rollout.state.telemetry_errors == 0
+
+
+def test_the_wait_runs_on_while_telemetry_cannot_be_read() -> None:
+    rollout = Rollout(a_policy(maximum_wait_seconds=15))
+    rollout.now = at(20)
+    decision = rollout.tick(error="timed out")
+    assert (decision.action, decision.reason) == (Action.ASK, Reason.INCONCLUSIVE)
+
+
+def test_a_window_counts_once() -> None:
+    rollout = Rollout()
+    window = rollout.window(arm(200, 1), arm(100, 1))
+    rollout.now = at(10)
+    rollout.tick(window)
+    after = rollout.state
+    rollout.tick(window)
+    assert rollout.state == after
+
+
+def test_a_window_that_overlaps_the_last_changes_nothing() -> None:
+    rollout = Rollout()
+    rollout.see(arm(200), arm(100))
+    after = rollout.state
+    rollout.see(arm(200), arm(100, 90), start=at(9.9))
+    assert rollout.state == after
+
+
+def test_a_window_of_another_split_is_passed_over() -> None:
+    rollout = Rollout()
+    decision = rollout.see(arm(1000, 5), arm(100, 90), split={"v1": 50, "v2": 50})
+    assert decision.action is Action.HOLD
+    assert rollout.state.evidence == begin(rollout.policy, "v1", "v2", NOON).evidence
+    assert next_window_start(rollout.state) == at(10)
+    assert next_window_id(rollout.state) == 2
+
+
+def test_a_window_from_before_the_split_is_passed_over() -> None:
+    rollout = Rollout()
+    assert rollout.see(arm(1000, 5), arm(100, 90), start=at(-1)).action is Action.HOLD
+    assert rollout.state.total_counts == {}
+
+
+def test_no_window_is_read_while_a_split_is_under_way() -> None:
+    rollout = Rollout()
+    window = rollout.window(arm(3000), arm(3000))
+    rollout.healthy()
+    assert next_window_start(rollout.state) is None
+    decision = rollout.tick(window.model_copy(update={"id": 7}))
+    assert (decision.action, decision.reason) == (Action.HOLD, Reason.SPLIT_PENDING)
+
+
+def test_after_a_split_was_applied_again_windows_start_there() -> None:
+    rollout = Rollout()
+    rollout.see(arm(200), arm(100))
+    rollout.state = split_applied(rollout.state, at(37))
+    assert next_window_start(rollout.state) == at(37)
+
+
+def test_windows_follow_each_other_without_a_gap() -> None:
+    rollout = Rollout()
+    assert next_window_start(rollout.state) == NOON
+    rollout.see(arm(200), arm(100))
+    assert next_window_start(rollout.state) == at(10)
+
+
+def test_a_tick_without_a_window_can_end_a_step_whose_time_was_missing() -> None:
+    rollout = Rollout(a_policy(minimum_step_seconds=25))
+    rollout.healthy()
+    rollout.now = at(26)
+    assert rollout.tick().action is Action.ADVANCE
+
+
+def test_client_errors_are_not_the_versions_failures() -> None:
+    rollout = Rollout()
+    refused = VersionCounts(requests=3000, failures_by_class={"client_error": 2000})
+    assert rollout.see(arm(3000), refused).action is Action.ADVANCE
+    assert rollout.state.total_counts["v2"].failures == 0
+
+
+def test_a_pause_holds_a_proven_step_until_it_is_resumed() -> None:
+    rollout = Rollout()
+    rollout.state = pause(rollout.state, "ada", at(1), "lunch")
+    decision = rollout.healthy()
+    assert (decision.action, decision.reason) == (Action.HOLD, Reason.PAUSED)
+    assert decision.words == "paused by ada: lunch"
+    rollout.state = resume(rollout.state, at(11))
+    assert rollout.tick().action is Action.ADVANCE
+
+
+def test_harm_rolls_back_in_a_pause_too() -> None:
+    rollout = Rollout()
+    rollout.state = pause(rollout.state, "ada", at(1))
+    assert rollout.harmful().action is Action.ROLL_BACK
+
+
+def test_a_pause_before_the_first_step_holds_without_traffic() -> None:
+    policy = a_policy()
+    state = pause(begin(policy, "v1", "v2", NOON), "ada", NOON)
+    state, decision = decide(policy, state, None, at(5))
+    assert (decision.action, decision.percentile) == (Action.HOLD, 0)
+
+
+def test_the_clocks_stand_still_in_a_pause() -> None:
+    rollout = Rollout(a_policy(maximum_wait_seconds=60, deadline_seconds=60))
+    rollout.state = pause(rollout.state, "ada", at(0))
+    rollout.now = at(1000)
+    assert rollout.tick().reason is Reason.PAUSED
+    rollout.state = resume(rollout.state, at(1000))
+    assert rollout.tick().action is Action.HOLD
+    rollout.now = at(1061)
+    assert rollout.tick().action is Action.ASK
+
+
+def test_a_second_pause_keeps_the_first_and_resuming_nothing_is_nothing() -> None:
+    state = Rollout().state
+    paused = pause(state, "ada", at(1))
+    assert pause(paused, "bob", at(2)) == paused
+    assert resume(state, at(3)) == state
+
+
+def test_a_person_promotes_without_evidence_and_is_named() -> None:
+    rollout = Rollout()
+    state, decision = operator_promotes(rollout.policy, rollout.state, "ada", at(1), "hotfix")
+    assert (decision.action, decision.reason) == (Action.PROMOTE, Reason.OPERATOR)
+    assert (decision.by, decision.words) == ("ada", "on the word of ada: hotfix")
+    assert decision.verdicts == {"failures": Verdict.INSUFFICIENT}
+    assert percentiles(rollout.policy, state) == {"v2": 100}
+
+
+def test_a_person_rolls_back_without_telemetry_and_before_the_first_step() -> None:
+    policy = a_policy()
+    state, decision = operator_rolls_back(policy, begin(policy, "v1", "v2", NOON), "ada", at(1))
+    assert (decision.action, decision.reason) == (Action.ROLL_BACK, Reason.OPERATOR)
+    assert percentiles(policy, state) == {"v1": 100}
+
+
+def test_a_policy_whose_only_step_is_100_promotes_without_evidence_and_says_so() -> None:
+    policy = a_policy(steps=(100,))
+    state, decision = decide(policy, begin(policy, "v1", "v2", NOON), None, NOON)
+    assert (decision.action, decision.reason) == (Action.PROMOTE, Reason.WITHOUT_EVIDENCE)
+    assert percentiles(policy, state) == {"v2": 100}
+
+
+def test_fractions_of_a_percent_make_splits_that_sum_to_100() -> None:
+    policy = a_policy(steps=(33.33, 100))
+    state, _ = decide(policy, begin(policy, "v1", "v2", NOON), None, NOON)
+    assert percentiles(policy, state) == {"v1": 66.67, "v2": 33.33}
+
+
+def test_evidence_of_earlier_steps_stays() -> None:
+    rollout = Rollout()
+    rollout.healthy()
+    rollout.apply_split()
+    assert rollout.state.evidence["failures"].streams["failures"].seen.treatment_requests == 3000
+    assert rollout.see(arm(100), arm(100)).action is Action.PROMOTE
+
+
+counts = st.tuples(st.integers(0, 400), st.integers(0, 40)).map(
+    lambda pair: arm(pair[0], min(pair))
+)
+events = st.lists(
+    st.one_of(
+        st.tuples(st.just("window"), counts, counts),
+        st.just(("error",)),
+        st.just(("repeat",)),
+        st.just(("pause",)),
+        st.just(("resume",)),
+    ),
+    max_size=25,
+)
+
+
+Event = tuple[Any, ...]
+"""What happens to a rollout, and with which numbers."""
+
+
+def play(policy: RolloutPolicy, script: list[Event], *, reload: bool, repeat: bool) -> RolloutState:
+    """The state after ``script``, with a crash and restart, or a repeat, after every event."""
+    rollout = Rollout(policy)
+    window = None
+    for event in script:
+        rollout.apply_split() if rollout.state.split_applied_at is None else None
+        if event[0] == "window" and not rollout.last.final:
+            window = rollout.window(event[1], event[2])
+            rollout.now += timedelta(seconds=10)
+            rollout.tick(window)
+        elif event[0] == "error":
+            rollout.tick(error="timed out")
+        elif event[0] == "pause":
+            rollout.state = pause(rollout.state, "ada", rollout.now)
+        elif event[0] == "resume":
+            rollout.state = resume(rollout.state, rollout.now)
+        elif repeat and window is not None and rollout.state.step_counts:
+            rollout.tick(window)
+        if reload:
+            dumped = rollout.state.model_dump_json()
+            rollout.state = RolloutState.model_validate_json(dumped)
+    return rollout.state
+
+
+@settings(max_examples=60, deadline=None)
+@given(events)
+def test_a_rollout_reloaded_after_every_event_ends_in_the_same_state(
+    script: list[Event],
+) -> None:
+    policy = RolloutPolicy(minimum_requests=50)
+    whole = play(policy, script, reload=False, repeat=False)
+    assert play(policy, script, reload=True, repeat=False) == whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(events)
+def test_windows_that_are_offered_again_never_move_the_evidence(
+    script: list[Event],
+) -> None:
+    policy = a_policy()
+    without = [event for event in script if event[0] in ("window", "repeat")]
+    once = play(policy, without, reload=False, repeat=False)
+    again = play(policy, without, reload=False, repeat=True)
+    assert again.total_counts == once.total_counts
+    assert again.evidence == once.evidence
+
+
+@settings(max_examples=60, deadline=None)
+@given(events)
+def test_every_promotion_is_proven_and_every_rollback_harmful(
+    script: list[Event],
+) -> None:
+    decision = play(a_policy(), script, reload=False, repeat=False).decision
+    if decision is not None:
+        expected = Verdict.PASS if decision.action is Action.PROMOTE else Verdict.FAIL
+        assert decision.verdicts == {"failures": expected}

@@ -1,0 +1,110 @@
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from weir.window import Histogram, VersionCounts, Window
+
+NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
+
+
+def bucket_of(latency_ms: float) -> int:
+    return math.ceil(math.log2(latency_ms) * 16) - 1
+
+
+def histogram(*latencies_ms: float) -> Histogram:
+    counts: dict[int, int] = {}
+    for latency_ms in latencies_ms:
+        counts[bucket_of(latency_ms)] = counts.get(bucket_of(latency_ms), 0) + 1
+    return Histogram(counts=counts)
+
+
+def test_a_quantile_is_the_upper_bound_of_its_bucket() -> None:
+    held = histogram(*([10.0] * 90 + [100.0] * 10))
+    assert 10 <= held.quantile_ms(0.9) <= 10 * held.base
+    assert 100 <= held.quantile_ms(0.91) <= 100 * held.base
+
+
+def test_a_bucket_is_at_most_4_point_5_percent_wide() -> None:
+    assert 1.04 < Histogram().base <= 1.045
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=30), st.floats(0.05, 2e4))
+def test_slower_than_encloses_the_true_number(latencies: list[float], threshold: float) -> None:
+    held = histogram(*latencies)
+    true = sum(latency > threshold for latency in latencies)
+    assert held.slower_than(threshold, sure=True) <= true
+    assert held.slower_than(threshold, sure=False) >= true
+
+
+def test_a_threshold_on_a_bucket_bound_leaves_no_doubt() -> None:
+    held = Histogram(counts=dict.fromkeys(range(-20, 100), 1))
+    for bound in range(-18, 98):
+        threshold_ms = held.base**bound
+        assert held.slower_than(threshold_ms, sure=True) == 100 - bound
+        assert held.slower_than(threshold_ms, sure=False) == 100 - bound
+
+
+def test_everything_but_zeros_is_slower_than_zero() -> None:
+    assert Histogram(zero=3, counts={5: 2}).slower_than(0, sure=True) == 2
+
+
+def test_halving_forgets_single_observations_and_keeps_the_scale() -> None:
+    assert Histogram(zero=5, counts={1: 1, 2: 9}).halved() == Histogram(zero=2, counts={2: 4})
+
+
+def test_histograms_of_different_scales_do_not_add_up() -> None:
+    with pytest.raises(ValueError, match="scale"):
+        Histogram(scale=3, zero=1).plus(Histogram(scale=4, zero=1))
+
+
+def test_an_empty_histogram_has_any_scale() -> None:
+    seen = Histogram(scale=3, counts={5: 2})
+    assert Histogram().plus(seen) == seen == seen.plus(Histogram())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale": 999}, {"counts": {99_999_999: 1}}, {"counts": {5: -1}}, {"zero": 10**400}]
+)
+def test_what_can_be_no_histogram_of_latencies_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Histogram.model_validate(wrong)
+
+
+def test_more_failures_than_requests_are_refused() -> None:
+    with pytest.raises(ValidationError, match="3 failures of 2 requests"):
+        VersionCounts(requests=2, failures=3)
+
+
+def test_a_window_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(ValidationError, match="not after its start"):
+        Window(id=1, start=NOON, end=NOON - timedelta(seconds=1), split={}, versions={})
+
+
+def test_a_window_goes_through_json_unchanged() -> None:
+    counts = VersionCounts(requests=3, latency_ms=Histogram(counts={-5: 1, 70: 2}))
+    window = Window(
+        id=1,
+        start=NOON,
+        end=NOON + timedelta(seconds=5),
+        split={"v1": 95.0, "v2": 5.0},
+        versions={"v2": counts},
+    )
+    assert Window.model_validate_json(window.model_dump_json()) == window
+
+
+def test_counts_of_two_windows_add_up_by_class() -> None:
+    one = VersionCounts(requests=5, failures=1, failures_by_class={"timeout": 1})
+    two = VersionCounts(requests=7, failures=2, failures_by_class={"timeout": 1, "connection": 1})
+    both = one.plus(two)
+    assert (both.requests, both.failures) == (12, 3)
+    assert both.failures_by_class == {"timeout": 2, "connection": 1}
+
+
+def test_a_version_without_requests_in_a_window_has_empty_counts() -> None:
+    window = Window(id=1, start=NOON, end=NOON + timedelta(seconds=5), split={}, versions={})
+    assert window.of("v2") == VersionCounts()

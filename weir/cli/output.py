@@ -1,0 +1,96 @@
+"""What every command prints with: one console for words, one for complaints."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from weir.errors import WeirError
+
+__all__ = ["ProgressHandler", "complain", "err", "escape", "out", "progress_on"]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+WAITING_EVERY_SECONDS = 10.0
+"""How often a run without a terminal says what it waits for."""
+
+MARKS = {
+    "promoted": "[green]✔[/]",
+    "rolled_back": "[yellow]↩[/]",
+    "failed": "[red]✘[/]",
+    "deployed": "[green]✔[/]",
+}
+
+
+def complain(error: WeirError) -> None:
+    """One foreseeable error: what, where, what to do now. No traceback."""
+    err.print(f"[bold red]weir:[/] {escape(str(error))}")
+
+
+class ProgressHandler(logging.Handler):
+    """Prints what a run tells, a line each.
+
+    What it waits for (``record.waiting``) stands below the lines in a terminal, and is a line
+    every WAITING_EVERY_SECONDS elsewhere. ``pictured`` leaves it out in a terminal, where
+    something else is drawn already. ``state`` is the name of the run's final state, once told.
+    """
+
+    def __init__(self, console: Console, *, pictured: bool = False) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self._pictured = pictured
+        self._status: Status | None = None
+        self._printed_at = time.monotonic()
+        self.state = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.state = getattr(record, "facts", {}).get("state", self.state)
+        words = escape(record.getMessage())
+        if not getattr(record, "waiting", False):
+            self.close_status()
+            self._print(record, words)
+        elif not self._console.is_terminal:
+            if time.monotonic() - self._printed_at >= WAITING_EVERY_SECONDS:
+                self._print(record, words)
+        elif not self._pictured:
+            self._show(words)
+
+    def close_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def _show(self, words: str) -> None:
+        if self._status is not None:
+            self._status.update(words)
+            return
+        self._status = self._console.status(words)
+        self._status.start()
+
+    def _print(self, record: logging.LogRecord, words: str) -> None:
+        facts = getattr(record, "facts", {})
+        mark = MARKS.get(str(facts.get("outcome", "")), "[cyan]•[/]")
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
+        self._console.print(f"[dim]{stamp}[/] {mark} {words}")
+        self._printed_at = time.monotonic()
+
+
+@contextmanager
+def progress_on(handler: ProgressHandler) -> Iterator[None]:
+    """What runs in this process tell goes to ``handler``, for as long as the block lasts."""
+    logger = logging.getLogger("weir.progress")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close_status()

@@ -1,0 +1,49 @@
+"""Which Prefect API a command's runs go to, settled before Prefect is imported."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from weir.local.home import default_home
+from weir.local.server import running_server
+
+QUIET = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def choose_api() -> str | None:
+    """The API that runs go to: the user's own, else the embedded server of this home.
+
+    None means Prefect's ephemeral API. Sets the environment accordingly.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    chosen = os.environ.get("PREFECT_API_URL") or _profile_api()
+    if chosen:
+        return chosen
+    server = running_server(default_home())
+    if server is None:
+        return None
+    os.environ["PREFECT_API_URL"] = server.api
+    # The embedded server asks for no token; asking it for one costs a call for each part.
+    os.environ.setdefault("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "false")
+    return server.api
+
+
+def _profile_api() -> str | None:
+    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text())
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
+    profile = profiles.get("profiles", {}).get(active, {})
+    url = profile.get("PREFECT_API_URL")
+    return str(url) if url else None

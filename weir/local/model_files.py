@@ -1,0 +1,41 @@
+"""Copies of a model and of its release file's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weir.content import iter_files
+from weir.errors import UserError
+from weir.local.copying import copy_files
+
+MAXIMUM_RELEASE_BYTES = 500 * 1000 * 1000
+
+
+def copy_model(source: Path, into: Path) -> None:
+    """Copy the file or folder ``source`` into the new folder ``into``, keeping its name.
+
+    Symbolic links are followed, so that the copy stands alone.
+    """
+    source = source.resolve()
+    copy_files(iter_files(source), into / source.name if source.is_dir() else into)
+
+
+def copy_release(release_file: Path, model: Path, into: Path) -> None:
+    """Copy the folder of ``release_file`` to ``into``, so that its relative paths go on working.
+
+    Left out are the model itself, caches, virtual environments and version control. Raises
+    UserError ``model.release_too_big`` above 500 MB, before anything is copied.
+    """
+    folder = release_file.resolve().parent
+    files = dict(iter_files(folder, without=model))
+    size = sum(file.stat().st_size for file in files.values())
+    if size > MAXIMUM_RELEASE_BYTES:
+        largest = max(files, key=lambda name: files[name].stat().st_size)
+        raise UserError(
+            "model.release_too_big",
+            f"the folder of the release file holds {size / 1e6:.0f} MB, the largest file being"
+            f" {largest}; allowed are {MAXIMUM_RELEASE_BYTES / 1e6:.0f} MB.",
+            remedy="Put the release file into a folder with nothing but what it ships.",
+            where=str(release_file),
+        )
+    copy_files(files.items(), into)

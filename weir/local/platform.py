@@ -1,0 +1,46 @@
+"""The local platform: every port, served by this machine."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from weir.local.clusters import LocalClusters
+from weir.local.gateway import LocalTraffic
+from weir.local.home import default_home
+from weir.local.images import LocalImages
+from weir.local.models import LocalModels
+from weir.local.scoring import LocalScorer
+from weir.local.state import LocalState
+from weir.local.telemetry import LocalTelemetry
+from weir.local.windows import LocalWindows
+from weir.local.workloads import LocalWorkloads
+from weir.ports import Platform
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def local_platform(home: Path | None = None) -> Platform:
+    """The platform in ``home`` (WEIR_HOME or ~/.weir by default). Starts nothing."""
+    root = home or default_home()
+    traffic = LocalTraffic(root)
+    return Platform(
+        name="local",
+        clusters=LocalClusters(root),
+        images=LocalImages(root),
+        workloads=LocalWorkloads(root),
+        traffic=traffic,
+        telemetry=LocalTelemetry(root),
+        models=LocalModels(root),
+        state=LocalState(root),
+        windows=LocalWindows(root),
+        scorer=LocalScorer(traffic),
+        clock=SystemClock(),
+    )

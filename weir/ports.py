@@ -1,0 +1,272 @@
+"""What weir needs of a platform, in weir's own words. No vendor type crosses a port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from weir.document import EndpointDocument
+from weir.endpoint import Endpoint, Split, Version
+from weir.spec.inference import Inference
+from weir.window import VersionCounts, Window
+
+
+class ReplicaState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    BACKING_OFF = "backing_off"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One running copy of a version. ``message`` says why it is not ready."""
+
+    name: str
+    state: ReplicaState
+    address: str = ""
+    pid: int | None = None
+    restarts: int = 0
+    last_exit: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class WorkloadStatus:
+    """What runs of one version. ``failed`` when it will not become ready without a change."""
+
+    version: str
+    desired: int
+    replicas: tuple[Replica, ...] = ()
+    failed: str = ""
+
+    def ready(self) -> int:
+        return sum(replica.state is ReplicaState.READY for replica in self.replicas)
+
+    def is_ready(self) -> bool:
+        return self.desired > 0 and self.ready() >= self.desired
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    name: str
+    ready: bool
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """Something that can be run, by content: the same content has the same digest."""
+
+    digest: str
+    built: bool
+    """False when an unchanged image was found and reused."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """Absolute paths of what goes into an image."""
+
+    model_path: Path | None
+    source_directory: Path
+    requirements: Path | None
+    inference: Inference
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered model. ``release_file`` is the release file registered with it, if any."""
+
+    name: str
+    version: str
+    path: Path
+    digest: str
+    registered_at: datetime
+    release_file: Path | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Scoring keys of an endpoint. Never logged; ``repr`` does not show them."""
+
+    primary: str = field(repr=False)
+    secondary: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """How a version answered the sample inputs. ``first_failure`` quotes status and body."""
+
+    samples: int
+    failed: int = 0
+    first_failure: str = ""
+    slowest_ms: float = 0.0
+
+
+class Clusters(Protocol):
+    """Where versions run."""
+
+    def status(self) -> ClusterStatus: ...
+
+    def ensure(self) -> ClusterStatus:
+        """Create or start what is missing; idempotent. Returns when it is ready."""
+
+
+class Images(Protocol):
+    def digest(self, context: BuildContext) -> str:
+        """The digest that ``build`` would give, without building. Touches nothing."""
+
+    def build(self, context: BuildContext) -> Image:
+        """Build unless it is there; idempotent. PermanentError ``image.*`` says why it cannot."""
+
+    def retain(self, digests: Sequence[str]) -> None:
+        """Remove images that are not among ``digests``, save those asked for in the last hour."""
+
+
+class Workloads(Protocol):
+    """Replicas of versions. A version at 0 % runs like any other."""
+
+    def apply(self, endpoint: str, version: Version) -> None:
+        """Create or change the version's replicas; returns before they are ready. Idempotent."""
+
+    def status(self, endpoint: str, version: str) -> WorkloadStatus | None:
+        """None when the version does not run here."""
+
+    def versions(self, endpoint: str) -> tuple[str, ...]:
+        """Names of the versions that have replicas, wanted or not."""
+
+    def remove(self, endpoint: str, version: str) -> None:
+        """Drain, stop and forget the replicas; returns when they are gone. Idempotent."""
+
+    def logs(self, endpoint: str, version: str, lines: int) -> Mapping[str, tuple[str, ...]]:
+        """The last lines of each replica's output, also of one that has just been removed."""
+
+
+class Traffic(Protocol):
+    """The gateway in front of an endpoint."""
+
+    def ensure(self, endpoint: Endpoint) -> Endpoint:
+        """Gateway up and listening, with its port filled in; idempotent.
+
+        A gateway without any version answers 503; without a key 401.
+        """
+
+    def apply(self, endpoint: Endpoint) -> datetime:
+        """Make ``endpoint.split`` and the versions' limits effective.
+
+        Returns the instant from which every new request follows them, after the gateway's own
+        acknowledgement. TemporaryError ``gateway.*`` when it does not come; the gateway then
+        keeps what it had.
+        """
+
+    def split(self, endpoint: str) -> Split | None:
+        """The split that is effective now, read from the gateway; None without a gateway."""
+
+    def in_flight(self, endpoint: str) -> Mapping[str, int]:
+        """Requests that each version has begun and not ended; empty where that is not known."""
+
+    def scoring_uri(self, endpoint: str) -> str | None: ...
+
+    def keys(self, endpoint: str) -> Keys: ...
+
+    def rotate_key(self, endpoint: str, which: Literal["primary", "secondary"]) -> Keys:
+        """Replace one key. When it returns, the old one is refused and the other still valid."""
+
+    def remove(self, endpoint: str) -> None:
+        """Stop the gateway and forget it. Idempotent."""
+
+
+class Telemetry(Protocol):
+    lag_seconds: float
+    """How long after its end a request is certainly visible."""
+
+    def read(
+        self, endpoint: str, start: datetime, end: datetime, begun_after: datetime
+    ) -> Mapping[str, VersionCounts]:
+        """Requests completed in [start, end) and begun at or after ``begun_after``, per version.
+
+        Requests that named their version, rejected callers and callers that hung up are not
+        counted. ``failures`` is 0: ``failures_by_class`` holds every class, the policy chooses.
+        Raises TelemetryUnavailable.
+        """
+
+
+class Models(Protocol):
+    def register(
+        self,
+        name: str,
+        path: Path,
+        *,
+        version: str | None = None,
+        release_file: Path | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> ModelVersion:
+        """Copy a model into the registry. The same content again gives the same version."""
+
+    def get(self, name: str, version: str) -> ModelVersion:
+        """``version`` may be ``latest``. UserError ``model.unknown`` names what there is."""
+
+    def versions(self, name: str) -> tuple[ModelVersion, ...]: ...
+
+
+class State(Protocol):
+    """One document per endpoint, written by compare-and-swap."""
+
+    def read(self, endpoint: str) -> EndpointDocument | None: ...
+
+    def write(self, document: EndpointDocument) -> EndpointDocument:
+        """Write if the stored revision is still ``document.revision``.
+
+        Returns the document with its new revision. Raises StateConflict when somebody else wrote
+        in between. All or nothing: a crash or a full disk leaves the old document.
+        """
+
+    def endpoints(self) -> tuple[str, ...]: ...
+
+    def remove(self, endpoint: str) -> None: ...
+
+    def holder_is_alive(self, document: EndpointDocument, now: datetime) -> bool:
+        """Whether the process that holds the running release still works on it."""
+
+
+class Windows(Protocol):
+    """The record of what every decision was based on."""
+
+    def append(self, endpoint: str, release_id: str, window: Window) -> None:
+        """Add the window unless its id is there. Idempotent."""
+
+    def read(self, endpoint: str, release_id: str) -> tuple[Window, ...]: ...
+
+
+class Scorer(Protocol):
+    def score(self, endpoint: Endpoint, version: str, samples: Path) -> CheckReport:
+        """Score every sample on ``version`` alone, past the split. Not counted as evidence."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Everything a release needs, chosen in one place (blocks/)."""
+
+    name: str
+    clusters: Clusters
+    images: Images
+    workloads: Workloads
+    traffic: Traffic
+    telemetry: Telemetry
+    models: Models
+    state: State
+    windows: Windows
+    scorer: Scorer
+    clock: Clock

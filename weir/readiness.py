@@ -1,0 +1,101 @@
+"""Waiting until a version is ready, and saying in its own words why it is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+from weir.errors import VersionUnhealthy
+from weir.ports import Clock, ReplicaState, Workloads, WorkloadStatus
+
+POLL_SECONDS = 0.2
+SHOWN_LINES = 20
+
+_SEARCHED_LINES = 80
+_TRACEBACK = "Traceback (most recent call last)"
+_RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Warning)\b.*")
+
+
+def wait_until_ready(
+    workloads: Workloads,
+    endpoint: str,
+    version: str,
+    *,
+    timeout_seconds: float,
+    clock: Clock,
+    poll_seconds: float = POLL_SECONDS,
+) -> WorkloadStatus:
+    """The status once every wanted replica is ready.
+
+    Raises VersionUnhealthy with the last log lines: ``workload.crashed`` as soon as a replica
+    will not become ready without a change, ``workload.missing`` when nothing runs of the version,
+    ``workload.not_ready_in_time`` after ``timeout_seconds``.
+    """
+    deadline = clock.now() + timedelta(seconds=timeout_seconds)
+    while True:
+        status = workloads.status(endpoint, version)
+        if status is None:
+            raise VersionUnhealthy(
+                "workload.missing",
+                f"version {version} does not run here any more; somebody removed it.",
+                remedy="Release it again.",
+                where=f"endpoint {endpoint}",
+            )
+        if status.is_ready():
+            return status
+        if status.failed:
+            raise VersionUnhealthy(
+                "workload.crashed",
+                f"version {version} does not start: {status.failed}."
+                + _last_words(workloads, endpoint, version),
+                remedy=f"Correct it and release again; all output: weir logs {endpoint} {version}.",
+                where=f"endpoint {endpoint}",
+            )
+        if clock.now() >= deadline:
+            raise VersionUnhealthy(
+                "workload.not_ready_in_time",
+                f"{status.ready()} of {status.desired} replicas of version {version} were ready"
+                f" after {timeout_seconds:g} s ({_states(status)})."
+                + _last_words(workloads, endpoint, version),
+                remedy="Raise deployment.ready_timeout_seconds if it only needs longer to start.",
+                where=f"endpoint {endpoint}",
+            )
+        clock.sleep(poll_seconds)
+
+
+def _states(status: WorkloadStatus) -> str:
+    return ", ".join(
+        f"{replica.name} {replica.state}" + (f": {replica.message}" if replica.message else "")
+        for replica in status.replicas
+        if replica.state is not ReplicaState.READY
+    )
+
+
+def _last_words(workloads: Workloads, endpoint: str, version: str) -> str:
+    """The last lines of a replica that wrote any; all replicas run the same code."""
+    for name, lines in sorted(workloads.logs(endpoint, version, _SEARCHED_LINES).items()):
+        if lines:
+            cause = first_cause(lines)
+            shown = "".join(f"\n    {line}" for line in lines[-SHOWN_LINES:])
+            return (f" Cause: {cause}." if cause else "") + f" Last lines of {name}:{shown}\n"
+    return ""
+
+
+def first_cause(lines: Sequence[str]) -> str:
+    """What the first exception of the last Python traceback says; empty without one.
+
+    A server wraps what an entry script raises: the first of a chain is the entry script's.
+    """
+    starts = [number for number, line in enumerate(lines) if _TRACEBACK in line]
+    while starts and _is_chained(lines, starts[-1]):
+        starts.pop()
+    if not starts:
+        return ""
+    return next((line for line in lines[starts[-1] + 1 :] if _RAISED.fullmatch(line)), "")
+
+
+def _is_chained(lines: Sequence[str], start: int) -> bool:
+    """Whether the traceback follows "The above exception …" or "During handling …"."""
+    before = [line for line in lines[:start] if line.strip()][-1:]
+    return any(line.startswith(("The above exception", "During handling")) for line in before)

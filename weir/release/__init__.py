@@ -1,0 +1,1 @@
+"""The steps of a release over the ports: each idempotent, each recorded before and after."""

@@ -1,0 +1,127 @@
+"""How a release begins: it is new, it is taken over, it is refused, or it has ended before."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from weir.document import EndpointDocument, Holder, Outcome, PastRelease
+from weir.errors import EndpointBusy, StateConflict
+from weir.holding import same_process
+from weir.ports import Platform
+from weir.release import transitions
+from weir.release.ledger import ATTEMPTS, Ledger, contended, unknown_endpoint
+from weir.release.opening import opened
+from weir.spec.load import Loaded
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Either ``ledger``, for a release to be worked on, or ``past``, one that has ended already."""
+
+    ledger: Ledger | None
+    past: PastRelease | None = None
+    taken_over: bool = False
+
+
+def begin(
+    platform: Platform,
+    loaded: Loaded,
+    holder: Holder,
+    *,
+    again: bool = False,
+    deploy_only: bool = False,
+) -> Begun:
+    """Take the endpoint for the release in ``loaded``.
+
+    The same content that has ended on this endpoint is not released twice unless ``again``.
+    Raises EndpointBusy when a living process holds another release, or this one.
+    """
+    name = loaded.spec.endpoint.name
+    for _ in range(ATTEMPTS):
+        document = platform.state.read(name)
+        if document is not None:
+            refuse_if_held(platform, document, holder)
+            past = _ended_before(document, loaded, deploy_only)
+            if past is not None and not (again and past.outcome is not Outcome.PROMOTED):
+                return Begun(ledger=None, past=past)
+        wanted = opened(
+            document,
+            loaded,
+            holder,
+            uuid.uuid4().hex[:12],
+            platform.clock.now(),
+            deploy_only=deploy_only,
+        )
+        try:
+            platform.state.write(wanted)
+        except StateConflict:
+            continue
+        taken_over = document is not None and document.release is not None
+        return Begun(Ledger(platform.state, name, holder), taken_over=taken_over)
+    raise contended(name)
+
+
+def refuse_if_held(platform: Platform, document: EndpointDocument, holder: Holder) -> None:
+    """Raise EndpointBusy, naming the holder, if a living process works on the endpoint."""
+    release = document.release
+    if release is None or release.holder is None:
+        return
+    held = release.holder
+    if same_process(held, holder):
+        return
+    if not platform.state.holder_is_alive(document, platform.clock.now()):
+        return
+    raise EndpointBusy(
+        "endpoint.busy",
+        f"the release of {release.version} is under way, held by {held}.",
+        remedy=f"Watch it with weir status {document.endpoint.name} --watch, or end it with weir"
+        f" rollback {document.endpoint.name}.",
+        where=f"endpoint {document.endpoint.name}",
+    )
+
+
+def _ended_before(
+    document: EndpointDocument, loaded: Loaded, deploy_only: bool
+) -> PastRelease | None:
+    """The newest ended release of the same content, if its end still stands."""
+    if document.release is not None:
+        return None
+    past = document.last(loaded.spec.version_name)
+    if past is None or past.digest != loaded.digest:
+        return None
+    if past.outcome is Outcome.PROMOTED:
+        return past if document.endpoint.control == past.version else None
+    if past.outcome is Outcome.DEPLOYED:
+        present = document.endpoint.version(past.version)
+        return past if deploy_only and present is not None else None
+    return past if past.outcome is Outcome.ROLLED_BACK else None
+
+
+def take_over(platform: Platform, endpoint: str, holder: Holder, *, unpause: bool) -> Ledger:
+    """Hold a release that no living process holds. Raises EndpointBusy when one does.
+
+    ``unpause`` ends a pause, and the rollout's waiting times start anew.
+    """
+    document = platform.state.read(endpoint)
+    if document is not None:
+        refuse_if_held(platform, document, holder)
+    ledger = seize(platform, endpoint, holder)
+    if unpause:
+        now = platform.clock.now()
+        ledger.update(lambda document: transitions.unpaused(document, now))
+    return ledger
+
+
+def seize(platform: Platform, endpoint: str, holder: Holder) -> Ledger:
+    """Hold the release under way, whoever held it: its process finds out at its next write."""
+    for _ in range(ATTEMPTS):
+        document = platform.state.read(endpoint)
+        if document is None:
+            raise unknown_endpoint(endpoint, platform.state.endpoints())
+        try:
+            platform.state.write(transitions.held_by(document, holder))
+        except StateConflict:
+            continue
+        return Ledger(platform.state, endpoint, holder)
+    raise contended(endpoint)

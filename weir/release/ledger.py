@@ -1,0 +1,84 @@
+"""The endpoint's document in the hands of one release: read, change, write, fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weir.document import EndpointDocument, Holder, Release
+from weir.errors import EndpointBusy, StateConflict, UserError
+from weir.holding import same_process
+from weir.ports import State
+
+Change = Callable[[EndpointDocument], EndpointDocument]
+ATTEMPTS = 20
+
+
+class Ledger:
+    """Changes of one endpoint's document by one holder.
+
+    Every write is a compare-and-swap. When somebody else wrote in between, the change is made
+    anew on what they wrote, but only while the release still belongs to this holder.
+    """
+
+    def __init__(self, state: State, endpoint: str, holder: Holder) -> None:
+        self._state = state
+        self.endpoint = endpoint
+        self.holder = holder
+
+    def read(self) -> EndpointDocument:
+        """The document now. Raises UserError ``endpoint.unknown``."""
+        document = self._state.read(self.endpoint)
+        if document is None:
+            raise unknown_endpoint(self.endpoint, self._state.endpoints())
+        return document
+
+    def release(self) -> Release:
+        """The release under way, which has to be this holder's."""
+        return self._held(self.read())
+
+    def update(self, change: Change) -> EndpointDocument:
+        """Write ``change`` of the newest document. Raises EndpointBusy when the hold is lost."""
+        for _ in range(ATTEMPTS):
+            document = self.read()
+            self._held(document)
+            changed = change(document)
+            if changed == document:
+                return document
+            try:
+                return self._state.write(changed)
+            except StateConflict:
+                continue
+        raise contended(self.endpoint)
+
+    def _held(self, document: EndpointDocument) -> Release:
+        release = document.release
+        holder = None if release is None else release.holder
+        if release is None or holder is None or not same_process(holder, self.holder):
+            by = f"by {holder}" if holder else "already"
+            raise EndpointBusy(
+                "release.hold_lost",
+                f"the release was taken over or ended {by}.",
+                remedy=f"See how it stands: weir status {self.endpoint}.",
+                where=f"endpoint {self.endpoint}",
+            )
+        return release
+
+
+def contended(endpoint: str) -> StateConflict:
+    """The error after ATTEMPTS writes that all came second."""
+    return StateConflict(
+        "state.contended",
+        "somebody else keeps changing its state.",
+        remedy="Run the command again.",
+        where=f"endpoint {endpoint}",
+    )
+
+
+def unknown_endpoint(name: str, known: tuple[str, ...]) -> UserError:
+    there = f"there is {', '.join(known)}" if known else "there is none yet"
+    return UserError(
+        "endpoint.unknown",
+        f"there is no such endpoint; {there}.",
+        remedy="weir status lists the endpoints.",
+        where=f"endpoint {name}",
+    )

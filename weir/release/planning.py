@@ -1,0 +1,121 @@
+"""What a release would change, without touching anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weir.document import EndpointDocument, Outcome, Release
+from weir.ports import Platform
+from weir.release.reading import read_release
+from weir.release.steps import build_context
+from weir.spec.load import Loaded
+from weir.spec.rollout import FailuresGuardrail, Guardrail, RolloutPolicy
+
+
+def plan_release(
+    platform: Platform, release_file: Path | None, model: str | None, model_version: str
+) -> tuple[str, ...]:
+    """The plan, a sentence a line. Raises UserError like the release itself would."""
+    loaded = read_release(platform, release_file, model, model_version)
+    document = platform.state.read(loaded.spec.endpoint.name)
+    return (
+        *_endpoint_lines(document, loaded),
+        *_version_lines(platform, document, loaded),
+        *_rollout_lines(platform, document, loaded),
+    )
+
+
+def _endpoint_lines(document: EndpointDocument | None, loaded: Loaded) -> list[str]:
+    spec = loaded.spec.endpoint
+    if document is None:
+        port = f"port {spec.port}" if spec.port else "a free port"
+        keys = "key authentication" if spec.auth_enabled else "no authentication"
+        return [f"+ endpoint {spec.name}: created, {port}, {keys}"]
+    split = document.endpoint.split or "no traffic yet"
+    return [f"  endpoint {spec.name}: exists, {split}"]
+
+
+def _version_lines(
+    platform: Platform, document: EndpointDocument | None, loaded: Loaded
+) -> list[str]:
+    spec = loaded.spec
+    image = platform.images.digest(build_context(platform, spec, loaded.directory))
+    present = document.endpoint.version(spec.version_name) if document else None
+    number = spec.deployment.initial_replicas()
+    replicas = f"{number} replica{'s' if number != 1 else ''}"
+    if present is None:
+        return [
+            f"+ version {spec.version_name}: model {spec.model.name} {spec.model.version},"
+            f" image {image[:12]}, {replicas}, at 0 %"
+        ]
+    if present.release == loaded.digest:
+        return [f"  version {spec.version_name}: unchanged, image {image[:12]}"]
+    built = "image unchanged" if present.image == image else f"new image {image[:12]}"
+    return [f"~ version {spec.version_name}: {built}, {replicas}"]
+
+
+def _rollout_lines(
+    platform: Platform, document: EndpointDocument | None, loaded: Loaded
+) -> list[str]:
+    spec = loaded.spec
+    if document is not None and document.release is not None:
+        return [_unfinished(platform, document, document.release, loaded)]
+    if document is None or document.endpoint.control is None:
+        return [f"+ {spec.version_name} becomes the control and takes 100 % once it is healthy"]
+    control = document.endpoint.control
+    past = document.last(spec.version_name)
+    if past is not None and past.digest == loaded.digest:
+        if past.outcome is Outcome.PROMOTED and control == spec.version_name:
+            return [f"  nothing to do: {past.version} was promoted and is the control"]
+        if past.outcome is Outcome.ROLLED_BACK:
+            return [f"! this content was rolled back: {past.words}", "  --again releases it anyway"]
+    if control == spec.version_name:
+        return [f"! {control} is the control and runs other content: choose a new version_name"]
+    return [
+        f"~ traffic from {control} to {spec.version_name}: "
+        + " -> ".join(f"{step:g} %" for step in spec.rollout.steps),
+        *policy_lines(spec.rollout),
+    ]
+
+
+def _unfinished(
+    platform: Platform, document: EndpointDocument, release: Release, loaded: Loaded
+) -> str:
+    if platform.state.holder_is_alive(document, platform.clock.now()):
+        return (
+            f"! the release of {release.version} is under way ({release.phase}), held by"
+            f" {release.holder}: this one would be refused"
+        )
+    if release.digest == loaded.digest:
+        return f"~ goes on with this release, which is unfinished ({release.phase})"
+    if release.gives_way():
+        return f"~ the unfinished release of {release.version} ({release.phase}) gives way"
+    name = document.endpoint.name
+    return (
+        f"! the release of {release.version} is unfinished ({release.phase}); first"
+        f" weir resume {name} or weir rollback {name}"
+    )
+
+
+def policy_lines(policy: RolloutPolicy) -> list[str]:
+    """What the policy asks for, in words."""
+    return [
+        *(f"  {_in_words(guardrail)}" for guardrail in policy.guardrails),
+        f"  windows of {policy.window_seconds:g} s, at least {policy.minimum_requests} requests of"
+        f" each version in a step; after {policy.maximum_wait_seconds:g} s without enough evidence:"
+        f" {policy.on_inconclusive}",
+    ]
+
+
+def _in_words(guardrail: Guardrail) -> str:
+    if isinstance(guardrail, FailuresGuardrail):
+        slack = f" + {guardrail.slack * 100:g} points" if guardrail.slack else ""
+        return (
+            f"failures: back when more than {guardrail.margin:g} times the control's{slack} is"
+            f" proved, on when less than {guardrail.promote_margin:g} times{slack} is"
+        )
+    quantiles = ", ".join(f"p{quantile:g}" for quantile in guardrail.quantiles)
+    return (
+        f"latency ({quantiles}): back when more than {guardrail.margin:g} times the control's is"
+        f" proved, on when less than {guardrail.promote_margin:g} times is"
+    )

@@ -1,0 +1,260 @@
+"""How the state document changes as a release goes on. Pure: document in, document out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from weir.document import (
+    HISTORY_LENGTH,
+    Ending,
+    EndpointDocument,
+    Holder,
+    OperatorAction,
+    OperatorRequest,
+    Outcome,
+    PastRelease,
+    Phase,
+    Release,
+    Settings,
+)
+from weir.endpoint import Endpoint, Split, Version, assign
+from weir.errors import PermanentError
+from weir.rollout import Action, Decision, RolloutState, resume, split_applied
+from weir.window import Window
+
+
+def reached(document: EndpointDocument, phase: Phase) -> EndpointDocument:
+    """The release is in ``phase`` from now on."""
+    return _changed(document, release=_release(document).changed(phase=phase))
+
+
+def with_gateway(document: EndpointDocument, endpoint: Endpoint) -> EndpointDocument:
+    """The gateway's port is known."""
+    return _changed(document, endpoint=endpoint)
+
+
+def with_version(document: EndpointDocument, image: str) -> EndpointDocument:
+    """The release's version is part of the endpoint, at no traffic.
+
+    Raises UserError ``endpoint.full`` for a seventh.
+    """
+    release = _release(document)
+    version = Version(
+        name=release.version,
+        image=image,
+        release=release.digest,
+        model=f"{release.spec.model.name}:{release.spec.model.version}",
+        deployment=release.spec.deployment,
+        inference=release.spec.inference,
+    )
+    present = document.endpoint.version(version.name)
+    if present == version:
+        return document
+    return _changed(document, endpoint=document.endpoint.with_version(version))
+
+
+def with_rollout(document: EndpointDocument, rollout: RolloutState) -> EndpointDocument:
+    return _changed(document, release=_release(document).changed(rollout=rollout))
+
+
+def observed(
+    document: EndpointDocument,
+    rollout: RolloutState,
+    window: Window | None,
+    now: datetime,
+    decision: Decision | None = None,
+    *,
+    answered: OperatorRequest | None = None,
+) -> EndpointDocument:
+    """Evidence grew by ``window`` and led to ``decision``; the holder is alive.
+
+    ``answered`` is the person's request that this takes up.
+    """
+    release = _release(document)
+    holder = release.holder.changed(heartbeat_at=now) if release.holder else None
+    return _changed(
+        document,
+        release=release.changed(
+            rollout=rollout,
+            holder=holder,
+            last_window=window or release.last_window,
+            decision=decision or release.decision,
+            request=None if release.request == answered else release.request,
+        ),
+    )
+
+
+def decided(document: EndpointDocument, decision: Decision) -> EndpointDocument:
+    """What ``decision`` intends: the split to come, and the ending if it is final."""
+    release = _release(document)
+    control = document.endpoint.control
+    if decision.action is Action.PROMOTE:
+        return promoted(document, str(decision.reason), decision.words)
+    if control is None:
+        return document
+    if decision.action is Action.ROLL_BACK:
+        ended_so = ended_as(
+            document,
+            Ending(
+                outcome=Outcome.ROLLED_BACK,
+                reason=str(decision.reason),
+                words=decision.words,
+            ),
+        )
+        return intended(ended_so, Split.everything_to(control))
+    if decision.action is Action.ADVANCE:
+        known = [version.name for version in document.endpoint.versions]
+        split = assign(control, {release.version: decision.percentile}, known)
+        return intended(document, split)
+    return document
+
+
+def promoted(document: EndpointDocument, reason: str, words: str) -> EndpointDocument:
+    """The release's version becomes control and default, and is to take everything.
+
+    The control of before is kept for a quick way back, the one kept until now is to go.
+    """
+    release = _release(document)
+    before = document.endpoint.control
+    superfluous = document.previous
+    keeps_none = superfluous is None or superfluous in (release.version, before)
+    return intended(
+        _changed(
+            document,
+            endpoint=document.endpoint.with_control(release.version),
+            previous=before if before != release.version else document.previous,
+            retiring=tuple(
+                name
+                for name in (*document.retiring, *(() if keeps_none else (superfluous,)))
+                if name != release.version
+            ),
+            settings=Settings(spec=release.spec, directory=release.directory),
+            release=release.changed(
+                ending=Ending(outcome=Outcome.PROMOTED, reason=reason, words=words)
+            ),
+        ),
+        Split.everything_to(release.version),
+    )
+
+
+def ended_as(document: EndpointDocument, ending: Ending) -> EndpointDocument:
+    """The release is to end as ``ending`` says, which is not promotion.
+
+    What traffic its version takes goes back to the control. Unless it was only to be deployed, the
+    version is to go; one of the same name that an earlier release brought stays.
+    """
+    release, control = _release(document), document.endpoint.control
+    ended_so = _changed(document, release=release.changed(ending=ending))
+    present = document.endpoint.version(release.version)
+    brought = present is not None and present.release == release.digest
+    if ending.outcome is Outcome.DEPLOYED or not brought:
+        return ended_so
+    ended_so = _changed(
+        ended_so,
+        previous=None if document.previous == release.version else document.previous,
+        retiring=(*document.retiring, release.version),
+    )
+    split = document.endpoint.split
+    if control is not None and split is not None and split.percentile(release.version):
+        return intended(ended_so, Split.everything_to(control))
+    return ended_so
+
+
+def intended(document: EndpointDocument, split: Split, *, anew: bool = False) -> EndpointDocument:
+    """``split`` is to become effective; nothing is acknowledged yet.
+
+    ``anew`` asks for it also where it was acknowledged before.
+    """
+    acknowledged = document.split_applied_at is not None
+    if document.endpoint.split == split and acknowledged and not anew:
+        return document
+    return _changed(document, endpoint=document.endpoint.with_split(split), split_applied_at=None)
+
+
+def acknowledged(document: EndpointDocument, at: datetime) -> EndpointDocument:
+    """The gateway follows ``endpoint.split`` since ``at``; a running rollout counts from there."""
+    release = document.release
+    if release is not None and release.rollout is not None and release.ending is None:
+        release = release.changed(rollout=split_applied(release.rollout, at))
+    return _changed(document, split_applied_at=at, release=release)
+
+
+def without_version(document: EndpointDocument, name: str) -> EndpointDocument:
+    """``name`` is gone from the platform."""
+    return _changed(
+        document,
+        endpoint=document.endpoint.without_version(name),
+        previous=None if document.previous == name else document.previous,
+        retiring=tuple(version for version in document.retiring if version != name),
+    )
+
+
+def ended(document: EndpointDocument, now: datetime) -> EndpointDocument:
+    """The release is history."""
+    release = _release(document)
+    if release.ending is None:
+        raise PermanentError(
+            "release.without_outcome",
+            f"the release of {release.version} has no outcome yet and cannot end.",
+            remedy="Release its file again.",
+            where=f"endpoint {document.endpoint.name}",
+        )
+    past = PastRelease(
+        id=release.id,
+        version=release.version,
+        digest=release.digest,
+        outcome=release.ending.outcome,
+        reason=release.ending.reason,
+        words=release.ending.words,
+        started_at=release.started_at,
+        ended_at=now,
+    )
+    return _changed(document, release=None, history=(*document.history, past)[-HISTORY_LENGTH:])
+
+
+def held_by(document: EndpointDocument, holder: Holder) -> EndpointDocument:
+    """``holder`` works on the release from now on; what was asked of its predecessor is void."""
+    changes = {"holder": holder, "run": holder.run or _release(document).run, "request": None}
+    return _changed(document, release=_release(document).changed(**changes))
+
+
+def unpaused(document: EndpointDocument, now: datetime) -> EndpointDocument:
+    """The pause is over; the rollout's waiting times start anew."""
+    release = _release(document)
+    if release.rollout is not None and release.ending is None:
+        rollout = resume(release.rollout, now).changed(
+            started_at=now, step_started_at=now, paused_seconds=0.0
+        )
+        release = release.changed(rollout=rollout)
+    return _changed(document, release=release)
+
+
+def left(document: EndpointDocument) -> EndpointDocument:
+    """Nobody works on the release any more; whoever comes next goes on from here."""
+    if document.release is None:
+        return document
+    return _changed(document, release=document.release.changed(holder=None))
+
+
+def asked(
+    document: EndpointDocument, action: OperatorAction, by: str, now: datetime
+) -> EndpointDocument:
+    """A person asks something of the release under way."""
+    request = OperatorRequest(action=action, by=by, at=now)
+    return _changed(document, release=_release(document).changed(request=request))
+
+
+def _release(document: EndpointDocument) -> Release:
+    if document.release is None:
+        raise PermanentError(
+            "release.none",
+            "no release is under way.",
+            remedy="Start one: weir release FILE.",
+            where=f"endpoint {document.endpoint.name}",
+        )
+    return document.release
+
+
+def _changed(document: EndpointDocument, **changes: object) -> EndpointDocument:
+    changed: EndpointDocument = document.changed(**changes)
+    return changed

@@ -1,0 +1,175 @@
+"""Where a rollout stands, and the changes to it that decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from weir.decision import Decision, Tally
+from weir.evidence.assess import guardrails_of
+from weir.evidence.failures import counted
+from weir.evidence.guardrail import Evidence
+from weir.spec.rollout import RolloutPolicy
+from weir.window import Window
+
+PERCENTILE_TOLERANCE = 0.005
+
+
+class Pause(BaseModel):
+    """A person stopped the ramp. Evidence is still gathered, and harm still rolls back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    at: datetime
+    why: str = ""
+
+
+class RolloutState(BaseModel):
+    """Where a rollout stands. JSON in and out without loss.
+
+    ``step`` indexes the policy's steps, -1 before the first split. ``step_started_at`` is when the
+    step was decided (the wait clock), ``split_applied_at`` when its split took effect, None while
+    the change is under way. ``observed_until`` is the end of the last window. ``proven_at`` is
+    since when the current gate has been passed without a break. Tallies are by version, and so are
+    the requests ``in_flight`` at the last window.
+    ``telemetry_errors`` counts the consecutive ones. ``decision`` is the final one, latched.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    control: str
+    treatment: str
+    started_at: datetime
+    step: int = -1
+    step_started_at: datetime
+    split_applied_at: datetime | None = None
+    observed_until: datetime | None = None
+    last_window_id: int = 0
+    evidence: Mapping[str, Evidence] = Field(default_factory=dict)
+    step_counts: Mapping[str, Tally] = Field(default_factory=dict)
+    in_flight: Mapping[str, int] = Field(default_factory=dict)
+    total_counts: Mapping[str, Tally] = Field(default_factory=dict)
+    telemetry_errors: int = 0
+    proven_at: datetime | None = None
+    paused: Pause | None = None
+    paused_seconds: float = 0.0
+    decision: Decision | None = None
+
+    def changed(self, **changes: Any) -> RolloutState:
+        """A copy with ``changes``, validated again."""
+        return RolloutState.model_validate({**dict(self), **changes})
+
+
+def begin(policy: RolloutPolicy, control: str, treatment: str, now: datetime) -> RolloutState:
+    """A rollout whose treatment is checked and takes no traffic yet."""
+    evidence = {guardrail.name: guardrail.start() for guardrail in guardrails_of(policy)}
+    return RolloutState(
+        control=control,
+        treatment=treatment,
+        started_at=now,
+        step_started_at=now,
+        evidence=evidence,
+    )
+
+
+def percentiles(policy: RolloutPolicy, state: RolloutState) -> dict[str, float]:
+    """The split that has to be effective now, summing to 100. A version at 0 is left out."""
+    share = treatment_percentile(policy, state)
+    split = {state.control: round(100 - share, 2), state.treatment: share}
+    return {version: percentile for version, percentile in split.items() if percentile}
+
+
+def split_applied(state: RolloutState, at: datetime) -> RolloutState:
+    """The gateway acknowledged ``percentiles``: every request from ``at`` on follows them.
+
+    Also after a crash: requests begun before ``at`` are then no evidence any more.
+    """
+    return state.changed(split_applied_at=at)
+
+
+def next_window_start(state: RolloutState) -> datetime | None:
+    """Where the next window starts: nothing twice, nothing from before the split.
+
+    None while no split is effective.
+    """
+    if state.split_applied_at is None:
+        return None
+    return max(state.observed_until or state.split_applied_at, state.split_applied_at)
+
+
+def next_window_id(state: RolloutState) -> int:
+    """Ids rise by one, from 1."""
+    return state.last_window_id + 1
+
+
+def treatment_percentile(policy: RolloutPolicy, state: RolloutState) -> float:
+    """The treatment's share in percent that has to be effective now."""
+    if state.decision is not None:
+        return state.decision.percentile
+    return policy.steps[state.step] if state.step >= 0 else 0.0
+
+
+def pause(state: RolloutState, by: str, now: datetime, why: str = "") -> RolloutState:
+    """Stop the ramp where it is. A finished or paused rollout stays as it is."""
+    if state.decision is not None or state.paused is not None:
+        return state
+    return state.changed(paused=Pause(by=by, at=now, why=why))
+
+
+def resume(state: RolloutState, now: datetime) -> RolloutState:
+    """Go on; the time of the pause counts neither for the step's wait nor for the deadline."""
+    if state.paused is None:
+        return state
+    paused = max(now - state.paused.at, timedelta())
+    return state.changed(
+        paused=None,
+        paused_seconds=state.paused_seconds + paused.total_seconds(),
+        step_started_at=state.step_started_at + paused,
+    )
+
+
+def observe(
+    policy: RolloutPolicy, state: RolloutState, window: Window | None, telemetry_error: str = ""
+) -> RolloutState:
+    """The state with ``window`` counted, once, if it is evidence at all; see ``decide``."""
+    if telemetry_error:
+        return state.changed(telemetry_errors=state.telemetry_errors + 1)
+    if window is None or state.split_applied_at is None:
+        return state
+    overlaps = state.observed_until is not None and window.start < state.observed_until
+    if window.id <= state.last_window_id or overlaps:
+        return state
+    seen = {"last_window_id": window.id, "observed_until": window.end, "telemetry_errors": 0}
+    if window.start < state.split_applied_at or not _same_split(policy, state, window.split):
+        return state.changed(**seen)
+    control = counted(window.of(state.control), policy.failure_classes)
+    treatment = counted(window.of(state.treatment), policy.failure_classes)
+
+    def added(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
+        return {
+            name: tallies.get(name, Tally()).plus(counts.requests, counts.failures)
+            for name, counts in ((state.control, control), (state.treatment, treatment))
+        }
+
+    return state.changed(
+        **seen,
+        evidence={
+            guardrail.name: guardrail.update(state.evidence[guardrail.name], control, treatment)
+            for guardrail in guardrails_of(policy)
+        },
+        step_counts=added(state.step_counts),
+        in_flight={name: window.of(name).in_flight for name in (state.control, state.treatment)},
+        total_counts=added(state.total_counts),
+    )
+
+
+def _same_split(policy: RolloutPolicy, state: RolloutState, split: Mapping[str, float]) -> bool:
+    wanted = percentiles(policy, state)
+    return all(
+        abs(wanted.get(version, 0) - split.get(version, 0)) <= PERCENTILE_TOLERANCE
+        for version in {*wanted, *split}
+    )

@@ -1,0 +1,1 @@
+"""What a user writes in a release file, and what it means."""

@@ -1,0 +1,29 @@
+"""The text of a file that a person wrote or recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weir.spec.problems import Problem, SpecError
+
+
+def read_text(path: Path, shown_path: str, kind: str) -> str:
+    """The UTF-8 text of ``path``, without a byte order mark. Raises SpecError.
+
+    ``kind`` says in messages what is expected there, such as "release file".
+    """
+    try:
+        if path.is_dir():
+            raise SpecError([Problem(shown_path, f"is a folder; give the {kind} in it")])
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SpecError(
+            [Problem(shown_path, "is not UTF-8 text; save it as UTF-8", line=line)]
+        ) from error
+    except FileNotFoundError:
+        message = f"does not exist; looked for {path.absolute()}"
+        raise SpecError([Problem(shown_path, message)]) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SpecError([Problem(shown_path, f"cannot be read: {reason}")]) from error

@@ -1,0 +1,168 @@
+"""What telemetry saw of every version between two instants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+HISTOGRAM_SCALE = 4
+"""OpenTelemetry exponential scale: base 2^(1/16), buckets 4.4 % wide."""
+
+BOUND_TOLERANCE = 1e-9
+
+MOST_REQUESTS = 10**15
+"""In one window: far beyond any endpoint, and exact in floating point."""
+
+FARTHEST_BUCKET_LOG2 = 64
+"""No latency is farther than this many doublings from a millisecond, up or down."""
+
+Count = Annotated[int, Field(ge=0, le=MOST_REQUESTS)]
+
+
+class Histogram(BaseModel):
+    """Counts in OpenTelemetry exponential buckets: bucket i covers (base^i, base^(i+1)] ms.
+
+    ``base`` is 2^(2^-scale); ``zero`` counts observations of 0 ms.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    scale: int = Field(HISTOGRAM_SCALE, ge=-10, le=20)
+    zero: Count = 0
+    counts: Mapping[int, Count] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _buckets_are_latencies(self) -> Self:
+        farthest = FARTHEST_BUCKET_LOG2 * 2.0**self.scale
+        for index in self.counts:
+            if abs(index) > farthest:
+                raise ValueError(f"bucket {index} of scale {self.scale} is no latency")
+        return self
+
+    @property
+    def base(self) -> float:
+        """Upper over lower bound of every bucket."""
+        return float(2.0 ** (2.0**-self.scale))
+
+    def total(self) -> int:
+        return self.zero + sum(self.counts.values())
+
+    def above(self, bucket: int) -> int:
+        """Observations in buckets greater than ``bucket``."""
+        return sum(count for index, count in self.counts.items() if index > bucket)
+
+    def slower_than(self, threshold_ms: float, *, sure: bool) -> int:
+        """Observations greater than ``threshold_ms`` (0 or more), within a bucket's width.
+
+        A threshold inside a bucket leaves that bucket in doubt: ``sure`` leaves it out (at most
+        the true number), otherwise it counts (at least the true number).
+        """
+        if threshold_ms <= 0:
+            return self.total() - self.zero
+        bound = math.log2(threshold_ms) * 2**self.scale
+        nearest = round(bound)
+        # A bound computed from a power of the base is that bound, whatever the last bit says.
+        if abs(bound - nearest) > BOUND_TOLERANCE:
+            nearest = math.ceil(bound) if sure else math.floor(bound)
+        return self.above(nearest - 1)
+
+    def quantile_bucket(self, quantile: float) -> int | None:
+        """The bucket that holds the ``quantile`` (0 to 1); None when it is zero or empty."""
+        wanted = math.ceil(quantile * self.total())
+        seen = self.zero
+        if seen >= wanted:
+            return None
+        for index in sorted(self.counts):
+            seen += self.counts[index]
+            if seen >= wanted:
+                return index
+        return None
+
+    def quantile_ms(self, quantile: float) -> float:
+        """Upper bound of the bucket that holds the ``quantile``, in milliseconds."""
+        bucket = self.quantile_bucket(quantile)
+        return 0.0 if bucket is None else 2.0 ** ((bucket + 1) / 2**self.scale)
+
+    def halved(self) -> Histogram:
+        """Every count halved and rounded down: older observations fade as new ones are added."""
+        counts = {index: count // 2 for index, count in self.counts.items() if count > 1}
+        return Histogram(scale=self.scale, zero=self.zero // 2, counts=counts)
+
+    def plus(self, other: Histogram) -> Histogram:
+        """Both histograms together, an empty one having any scale.
+
+        Raises ValueError when their scales differ.
+        """
+        if not other.total():
+            return self
+        if not self.total():
+            return other
+        if other.scale != self.scale:
+            raise ValueError(f"histograms of scale {self.scale} and {other.scale} do not add up")
+        counts = dict(self.counts)
+        for index, count in other.counts.items():
+            counts[index] = counts.get(index, 0) + count
+        return Histogram(scale=self.scale, zero=self.zero + other.zero, counts=counts)
+
+
+class VersionCounts(BaseModel):
+    """One version in one window. ``failures`` are those that the policy counts.
+
+    ``in_flight`` requests had begun and not ended when the window was read; they are not among
+    ``requests``. 0 where the platform cannot tell.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    requests: Count = 0
+    failures: Count = 0
+    failures_by_class: Mapping[str, Count] = Field(default_factory=dict)
+    latency_ms: Histogram = Histogram()
+    in_flight: Count = 0
+
+    @model_validator(mode="after")
+    def _failures_are_requests(self) -> Self:
+        if self.failures > self.requests:
+            raise ValueError(f"{self.failures} failures of {self.requests} requests")
+        return self
+
+    def plus(self, other: VersionCounts) -> VersionCounts:
+        classes = dict(self.failures_by_class)
+        for name, count in other.failures_by_class.items():
+            classes[name] = classes.get(name, 0) + count
+        return VersionCounts(
+            requests=self.requests + other.requests,
+            failures=self.failures + other.failures,
+            failures_by_class=classes,
+            latency_ms=self.latency_ms.plus(other.latency_ms),
+        )
+
+
+class Window(BaseModel):
+    """Requests completed in [start, end) and begun after the last split change.
+
+    ``id`` rises by one per endpoint and rollout; windows never overlap, so no request is counted
+    twice. ``split`` holds percentiles. ``decided_at`` is when it was decided on, None where that is
+    not known. Serialises as one line of a window record.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    start: AwareDatetime
+    end: AwareDatetime
+    split: Mapping[str, float]
+    versions: Mapping[str, VersionCounts]
+    decided_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"the window ends at {self.end}, not after its start {self.start}")
+        return self
+
+    def of(self, version: str) -> VersionCounts:
+        return self.versions.get(version, VersionCounts())
