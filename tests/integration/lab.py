@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -109,7 +110,7 @@ class Lab:
 
     @contextmanager
     def running(self, *command: str | Path, cwd: Path) -> Iterator[subprocess.Popen[str]]:
-        """Any command like ``weir_running``."""
+        """Any command like ``weir_running``, with SIGINT ignored as in a shell's background job."""
         process = subprocess.Popen(
             [*map(str, command)],
             env=self.environment(),
@@ -118,6 +119,7 @@ class Lab:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )
         try:
             yield process

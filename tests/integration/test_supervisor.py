@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.eventually import eventually
 from tests.fakes import backend
-from weir.local import pids
+from weir.errors import PermanentError, TemporaryError
+from weir.local import pids, supervisor
 from weir.local.home import Home
 from weir.local.process_logs import last_lines
 from weir.local.processes import Probe, ProcessSpec, ProcessStatus, ProcessTable
@@ -251,28 +253,56 @@ def test_no_kill_of_the_supervisor_leads_to_two_copies(home: Home) -> None:
     assert len(list(pids.marked(f"{home.digest}/"))) == len(names)
 
 
-def test_two_commands_at_once_start_one_supervisor(home: Home) -> None:
+def start_by_commands(home: Home) -> set[str]:
+    """The pids that three commands at once find, each of which wants a supervisor."""
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from weir.local.supervisor import ensure_supervisor\n"
         "print(ensure_supervisor(Path(sys.argv[1])))"
     )
-    starts = [
+    commands = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True
         )
         for _ in range(3)
     ]
     # The pipes close: the daemon keeps nothing of the command that started it.
-    found = {process.communicate(timeout=30)[0].strip() for process in starts}
-    assert found == {str(running_supervisor(home))}
+    return {command.communicate(timeout=30)[0].strip() for command in commands}
+
+
+def daemons_of(home: Home) -> list[int]:
+    wanted = ["weir.local.daemon", "--home", str(home.root)]
+    found = psutil.process_iter(["cmdline"])
+    return [p.pid for p in found if set(wanted) <= set(p.info["cmdline"] or ())]
+
+
+def test_commands_at_once_start_one_supervisor_and_none_comes_later(home: Home) -> None:
+    for _ in range(4):
+        assert start_by_commands(home) == {str(running_supervisor(home))}
+        stop_everything(home)
+        assert daemons_of(home) == []
+
+
+def test_nothing_is_started_while_another_command_ends_everything(home: Home) -> None:
+    with supervisor.try_lock(home) as lock:
+        assert lock is not None
+        with pytest.raises(TemporaryError, match="starting or ending"):
+            ensure_supervisor(home, patience_seconds=0.3)
+        assert daemons_of(home) == []
+    pid = ensure_supervisor(home)
+    assert daemons_of(home) == [pid]
+
+
+def test_a_supervisor_that_cannot_start_is_said_with_its_last_words(home: Home) -> None:
+    supervisor.record_file(home).mkdir(parents=True)
+    with pytest.raises(PermanentError, match=r"does not start: .*cannot be written"):
+        ensure_supervisor(home)
+    assert daemons_of(home) == []
 
 
 def test_down_ends_everything_it_made_and_nothing_else(home: Home) -> None:
     table = start(home, server("a"), server("b"))
     ours = [ready(table, name) for name in ("a", "b")]
-    supervisor = running_supervisor(home)
-    assert supervisor is not None
     with subprocess.Popen(["sleep", "600"]) as stranger:
         try:
             assert stop_everything(home) == ("a", "b")

@@ -59,9 +59,7 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line. Exit status: 0 done, 1 failed, 2 the input is wrong, 130 stopped."""
-    signal.signal(signal.SIGTERM, _stop)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, _stop)
+    _listen_to_signals()
     try:
         app()
     except WeirError as error:
@@ -73,6 +71,14 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _listen_to_signals() -> None:
+    # A shell starts background jobs with SIGINT ignored; who sends it all the same wants an end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored by nohup, on purpose
+        signal.signal(signal.SIGHUP, _stop)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -46,7 +46,7 @@ class ControlLoop:
         self._gateways = gateways or LocalGateways(home)
         self._executor = ThreadPoolExecutor(_PROBING_THREADS, thread_name_prefix="weir-probe")
         self._publisher = Publisher(self._gateways, say)
-        self._say = say
+        self.say = say
         self._processes: dict[str, Supervised] = {}
         self._specs: dict[str, ProcessSpec] = {}
         self._files: dict[str, tuple[int, int, int]] = {}
@@ -70,7 +70,7 @@ class ControlLoop:
                 marked.pop(mark, None)
             self._processes[name] = Supervised(name, self._around, seen, running, now)
         for mark, orphans in marked.items():
-            self._say(f"ending what is left of {mark}: {orphans}")
+            self.say(f"ending what is left of {mark}: {orphans}")
             for pid in orphans:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -87,7 +87,7 @@ class ControlLoop:
             try:
                 process.step(now, self._may_replace(process))
             except Exception as error:  # noqa: BLE001 the other processes still need their steps
-                self._say(f"{process.name}: this step failed: {error!r}")
+                self.say(f"{process.name}: this step failed: {error!r}")
             if process.gone:
                 del self._processes[process.name]
         self._publisher.publish(self._addresses())
@@ -156,7 +156,7 @@ class ControlLoop:
             return
         spec = self._table.spec(name)
         if spec is None:
-            self._say(f"{name}: its spec is unreadable; what runs stays as it is")
+            self.say(f"{name}: its spec is unreadable; what runs stays as it is")
             return
         self._specs[name], self._files[name] = spec, identity
 
@@ -181,7 +181,7 @@ class ControlLoop:
                 try:
                     self._gateways.rotate_access_log(name.removesuffix(GATEWAY_SUFFIX))
                 except Exception as error:  # noqa: BLE001 logs must not stop the processes
-                    self._say(f"{name}: cannot rotate the access log: {error!r}")
+                    self.say(f"{name}: cannot rotate the access log: {error!r}")
 
 
 def _find(seen: ProcessStatus, mark: str, marked: list[int]) -> Running | None:
