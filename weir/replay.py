@@ -45,8 +45,13 @@ class Outcome:
 
 
 def treatments_in(windows: Iterable[Window], control: str) -> tuple[str, ...]:
-    """Every version but the control that any window splits traffic to or saw, by name."""
-    seen = {name for window in windows for name in (*window.split, *window.versions)}
+    """Every version but the control that takes traffic or has requests in any window, by name."""
+    seen = {
+        name
+        for window in windows
+        for name in (*window.split, *window.versions)
+        if window.split.get(name, 0) or window.of(name).requests
+    }
     return tuple(sorted(seen - {control}))
 
 
@@ -61,7 +66,11 @@ def replay(policy: RolloutPolicy, windows: Sequence[Window], control: str) -> It
     if not treatments:
         return
     shared = policy.model_copy(update={"alpha": policy.alpha / len(treatments)})
-    states = {name: rollout.begin(shared, control, name, windows[0].start) for name in treatments}
+    first = windows[0]
+    states = {
+        name: rollout.begin(shared, control, name, first.start).changed(last_window_id=first.id - 1)
+        for name in treatments
+    }
     for window in windows:
         for name, state in states.items():
             if state.decision is None:

@@ -85,6 +85,7 @@ def decide(
     case = _judge(policy, observe(policy, state, window, telemetry_error), now)
     judged = case.judged
     assert judged is not None
+    case = case.proven_since(judged)
     if judged.harmful:
         failed = [name for name, given in judged.verdicts.items() if given is Verdict.FAIL]
         return case.finish(Action.ROLL_BACK, Reason.HARM, case.words(failed))
@@ -93,10 +94,7 @@ def decide(
     lacking = _lacking(case, judged, telemetry_error)
     if lacking is None:
         return _proven(case)
-    reason, words = lacking
-    if reason is not Reason.TELEMETRY_ERROR:
-        case = case.with_state(proven_at=None)
-    return _wait(case, reason, words)
+    return _wait(case, *lacking)
 
 
 def operator_promotes(
@@ -125,6 +123,13 @@ class _Case:
     def with_state(self, **changes: object) -> _Case:
         return _Case(self.policy, self.state.changed(**changes), self.now, self.judged)
 
+    def proven_since(self, judged: Assessment) -> _Case:
+        """The case with ``proven_at`` kept, begun or ended; unreadable telemetry says nothing."""
+        if self.state.telemetry_errors:
+            return self
+        since = (self.state.proven_at or self.now) if judged.safe else None
+        return self if since == self.state.proven_at else self.with_state(proven_at=since)
+
     def words(self, guardrails: list[str] | None = None) -> str:
         said = self.judged.words if self.judged else {}
         return "; ".join(said[name] for name in (said if guardrails is None else guardrails))
@@ -147,6 +152,7 @@ class _Case:
             split_applied_at=None,
             step_counts={},
             proven_at=None,
+            evidence={name: held.without_pending() for name, held in self.state.evidence.items()},
         )
         return after.stay(Action.ADVANCE, reason, words)
 
@@ -248,23 +254,26 @@ def _hanging(state: RolloutState) -> tuple[Reason, str] | None:
 
 def _proven(case: _Case) -> Answer:
     policy, treatment = case.policy, case.state.treatment
-    since = case.state.proven_at or case.now
-    case = case.with_state(proven_at=since)
     in_step = case.seconds_since(case.state.split_applied_at or case.now)
     if in_step < policy.minimum_step_seconds:
         words = f"proven; the step goes on for {policy.minimum_step_seconds - in_step:.0f} s"
-        return case.stay(Action.HOLD, Reason.MINIMUM_TIME, words)
+        return _linger(case, Reason.MINIMUM_TIME, words)
     following = case.state.step + 1
     if following < evidence_steps(policy):
         if case.overdue():
             return _wait(case, Reason.PROVEN, case.words())
         words = f"{treatment} goes on to {policy.steps[following]:g} %: {case.words()}"
         return case.advance(Reason.PROVEN, words)
-    soaked = case.seconds_since(since)
+    soaked = case.seconds_since(case.state.proven_at or case.now)
     if soaked < policy.soak_seconds:
         words = f"proven; soaking for {policy.soak_seconds - soaked:.0f} s more"
-        return case.stay(Action.HOLD, Reason.SOAKING, words)
+        return _linger(case, Reason.SOAKING, words)
     return case.finish(Action.PROMOTE, Reason.PROVEN, case.words())
+
+
+def _linger(case: _Case, reason: Reason, words: str) -> Answer:
+    """Nothing but time is missing: only the deadline ends that."""
+    return _wait(case, reason, words) if case.overdue() else case.stay(Action.HOLD, reason, words)
 
 
 def _wait(case: _Case, reason: Reason, words: str) -> Answer:

@@ -8,18 +8,21 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from weir.spec.rollout import FailureClass
+
 HISTOGRAM_SCALE = 4
 """OpenTelemetry exponential scale: base 2^(1/16), buckets 4.4 % wide."""
 
 BOUND_TOLERANCE = 1e-9
 
-MOST_REQUESTS = 10**15
-"""In one window: far beyond any endpoint, and exact in floating point."""
+MOST_REQUESTS = 10**12
+"""In one window: far beyond any endpoint, and sums of a thousand are exact in floating point."""
 
 FARTHEST_BUCKET_LOG2 = 64
 """No latency is farther than this many doublings from a millisecond, up or down."""
 
-Count = Annotated[int, Field(ge=0, le=MOST_REQUESTS)]
+Count = Annotated[int, Field(ge=0)]
+Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class Histogram(BaseModel):
@@ -30,7 +33,7 @@ class Histogram(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    scale: int = Field(HISTOGRAM_SCALE, ge=-10, le=20)
+    scale: int = Field(HISTOGRAM_SCALE, ge=-9, le=20)
     zero: Count = 0
     counts: Mapping[int, Count] = Field(default_factory=dict)
 
@@ -111,6 +114,7 @@ class Histogram(BaseModel):
 class VersionCounts(BaseModel):
     """One version in one window. ``failures`` are those that the policy counts.
 
+    Where requests have a class (``ok`` has none), ``failures`` are among the classified ones.
     ``in_flight`` requests had begun and not ended when the window was read; they are not among
     ``requests``. 0 where the platform cannot tell.
     """
@@ -119,7 +123,7 @@ class VersionCounts(BaseModel):
 
     requests: Count = 0
     failures: Count = 0
-    failures_by_class: Mapping[str, Count] = Field(default_factory=dict)
+    failures_by_class: Mapping[FailureClass, Count] = Field(default_factory=dict)
     latency_ms: Histogram = Histogram()
     in_flight: Count = 0
 
@@ -127,6 +131,11 @@ class VersionCounts(BaseModel):
     def _failures_are_requests(self) -> Self:
         if self.failures > self.requests:
             raise ValueError(f"{self.failures} failures of {self.requests} requests")
+        classified = sum(self.failures_by_class.values())
+        if classified > self.requests:
+            raise ValueError(f"classes of {classified} failures of {self.requests} requests")
+        if self.failures_by_class and self.failures > classified:
+            raise ValueError(f"{self.failures} failures, but only {classified} have a class")
         return self
 
     def plus(self, other: VersionCounts) -> VersionCounts:
@@ -154,9 +163,17 @@ class Window(BaseModel):
     id: int
     start: AwareDatetime
     end: AwareDatetime
-    split: Mapping[str, float]
+    split: Mapping[str, Percentile]
     versions: Mapping[str, VersionCounts]
     decided_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _counts_are_of_one_window(self) -> Self:
+        for name, counts in self.versions.items():
+            most = max(counts.requests, counts.in_flight, counts.latency_ms.total())
+            if most > MOST_REQUESTS:
+                raise ValueError(f"{most} requests of {name} are more than {MOST_REQUESTS}")
+        return self
 
     @model_validator(mode="after")
     def _takes_time(self) -> Self:

@@ -172,6 +172,38 @@ def test_the_last_step_before_promotion_soaks() -> None:
     assert rollout.healthy().action is Action.PROMOTE
 
 
+def test_a_soak_goes_on_while_only_requests_under_way_are_waited_for() -> None:
+    rollout = Rollout(a_policy(steps=(50, 100), soak_seconds=15))
+    rollout.healthy()
+    hanging = arm(3000).model_copy(update={"in_flight": 500})
+    assert rollout.see(arm(3000), hanging).reason is Reason.IN_FLIGHT
+    assert rollout.healthy().action is Action.PROMOTE
+
+
+def test_a_soak_begins_anew_when_the_evidence_has_been_too_little_even_in_a_pause() -> None:
+    rollout = Rollout(a_policy(steps=(50, 100), soak_seconds=15))
+    rollout.healthy()
+    rollout.state = pause(rollout.state, "ada", at(11))
+    assert rollout.see(arm(3000, 10), arm(3000, 28)).reason is Reason.PAUSED
+    assert rollout.last.verdicts == {"failures": Verdict.INSUFFICIENT}
+    rollout.see(arm(30_000), arm(30_000))
+    rollout.state = resume(rollout.state, at(31))
+    assert rollout.healthy().reason is Reason.SOAKING
+    assert rollout.healthy().action is Action.PROMOTE
+
+
+@pytest.mark.parametrize("slow", ["minimum_step_seconds", "soak_seconds"])
+def test_the_deadline_answers_where_only_time_is_missing(slow: str) -> None:
+    rollout = Rollout(a_policy(steps=(50, 100), deadline_seconds=45, **{slow: 40}))
+    rollout.see(arm(20), arm(20))
+    rollout.see(arm(20), arm(20))
+    rollout.state = split_applied(rollout.state, at(20))
+    assert rollout.healthy().action is Action.HOLD
+    rollout.now = at(45)
+    decision = rollout.tick()
+    assert (decision.action, decision.reason) == (Action.ASK, Reason.DEADLINE)
+
+
 def test_harm_during_the_soak_rolls_back() -> None:
     rollout = Rollout(a_policy(steps=(50, 100), soak_seconds=60))
     rollout.healthy()
@@ -391,6 +423,15 @@ def test_fractions_of_a_percent_make_splits_that_sum_to_100() -> None:
     policy = a_policy(steps=(33.33, 100))
     state, _ = decide(policy, begin(policy, "v1", "v2", NOON), None, NOON)
     assert percentiles(policy, state) == {"v1": 66.67, "v2": 33.33}
+
+
+def test_windows_of_two_splits_are_never_pooled() -> None:
+    rollout = Rollout(a_policy(minimum_step_seconds=25))
+    rollout.healthy()
+    rollout.see(arm(5000, 250), arm(0))
+    assert rollout.state.evidence["failures"].pending_control.requests == 5000
+    assert rollout.see(arm(5000, 250), arm(0)).action is Action.ADVANCE
+    assert rollout.state.evidence["failures"].pending_control == VersionCounts()
 
 
 def test_evidence_of_earlier_steps_stays() -> None:

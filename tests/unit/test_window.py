@@ -68,7 +68,7 @@ def test_an_empty_histogram_has_any_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"scale": 999}, {"counts": {99_999_999: 1}}, {"counts": {5: -1}}, {"zero": 10**400}]
+    "wrong", [{"scale": 999}, {"scale": -10}, {"counts": {99_999_999: 1}}, {"counts": {5: -1}}]
 )
 def test_what_can_be_no_histogram_of_latencies_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -78,6 +78,36 @@ def test_what_can_be_no_histogram_of_latencies_is_refused(wrong: dict[str, Any])
 def test_more_failures_than_requests_are_refused() -> None:
     with pytest.raises(ValidationError, match="3 failures of 2 requests"):
         VersionCounts(requests=2, failures=3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"failures_by_class": {"5xx": 2}}, "server_error"),
+        ({"failures_by_class": {"timeout": 9}}, "9 failures of 5 requests"),
+        ({"failures": 3, "failures_by_class": {"timeout": 2}}, "only 2 have a class"),
+    ],
+)
+def test_failures_that_their_classes_do_not_explain_are_refused(
+    wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        VersionCounts.model_validate({"requests": 5, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"versions": {"v2": VersionCounts(requests=10**13)}}, "requests of v2 are more than"),
+        ({"versions": {"v2": VersionCounts(latency_ms=Histogram(zero=10**400))}}, "more than"),
+        ({"split": {"v1": math.nan}}, "split.v1"),
+        ({"split": {"v1": -95.0, "v2": 195.0}}, "split.v1"),
+    ],
+)
+def test_a_window_that_cannot_have_been_is_refused(wrong: dict[str, Any], words: str) -> None:
+    fields = {"id": 1, "start": NOON, "end": NOON + timedelta(seconds=5), "split": {}}
+    with pytest.raises(ValidationError, match=words):
+        Window.model_validate({**fields, "versions": {}, **wrong})
 
 
 def test_a_window_that_ends_before_it_starts_is_refused() -> None:

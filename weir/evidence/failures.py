@@ -23,7 +23,7 @@ def counted(counts: VersionCounts, classes: Sequence[FailureClass]) -> VersionCo
     """
     if not counts.failures_by_class:
         return counts
-    failures = sum(counts.failures_by_class.get(kind.value, 0) for kind in classes)
+    failures = sum(counts.failures_by_class.get(kind, 0) for kind in classes)
     return VersionCounts.model_validate({**dict(counts), "failures": failures})
 
 

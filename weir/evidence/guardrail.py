@@ -54,6 +54,11 @@ class Evidence(BaseModel):
     control_latency_ms: Histogram = Field(default_factory=Histogram)
     treatment_latency_ms: Histogram = Field(default_factory=Histogram)
 
+    def without_pending(self) -> Evidence:
+        """The evidence when the split changes: windows of two splits are never one stratum."""
+        empty = VersionCounts()
+        return self.model_copy(update={"pending_control": empty, "pending_treatment": empty})
+
 
 @dataclass(frozen=True)
 class Names:

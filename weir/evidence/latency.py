@@ -27,16 +27,17 @@ from weir.evidence.bernoulli import (
 from weir.evidence.gates import Gate, gates
 from weir.evidence.guardrail import Evidence, Names, Stream, Verdict, odds, points, share
 from weir.evidence.ratio import Interval
-from weir.spec.rollout import LatencyGuardrail
+from weir.spec.rollout import LatencyGuardrail, quantile_name
 from weir.window import Histogram, VersionCounts
 
 REFERENCE_REQUESTS = 20_000
 """Beyond this many the reference histogram is halved: it follows the control within a day."""
 
 TAIL_REQUESTS = 2
-"""A quantile is judged once the reference has at least this many requests above it."""
+"""A quantile is judged once the reference has at least this many requests above it. The halved
+reference has them for quantiles up to ``HIGHEST_QUANTILE``."""
 
-EMPTY = Histogram()
+TAIL_SLACK = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,36 +45,48 @@ class LatencyShift:
     """Guardrail over VersionCounts.latency_ms.
 
     Harm averages the e-values of the quantiles (one quantile shifted is harm). Safety takes their
-    least (every quantile has to be proven), in which ``slack`` is the absolute share of requests
-    by which the tail beyond the gate may be heavier.
+    least (every quantile has to be proven). ``gates`` and ``safe`` are by quantile.
     """
 
     quantiles: tuple[float, ...]
     margin: float
     slack_ms: float
-    gates: tuple[Gate, ...]
+    gates: Mapping[float, tuple[Gate, ...]]
     harm: BernoulliTest
-    safe: tuple[BernoulliTest, ...]
+    safe: Mapping[float, tuple[BernoulliTest, ...]]
     weight: float = 1.0
     name: str = "latency"
 
     @classmethod
     def of(cls, spec: LatencyGuardrail, evidence_steps: int) -> LatencyShift:
         """From the policy; one safety test per step that evidence has to open."""
-        ramp = gates(spec.promote_margin, spec.slack, evidence_steps)
+        ramps = {
+            quantile: gates(spec.promote_margin, tail_slack(spec.slack, quantile), evidence_steps)
+            for quantile in spec.quantiles
+        }
         return cls(
             quantiles=spec.quantiles,
             margin=spec.margin,
             slack_ms=spec.slack_ms,
-            gates=ramp,
+            gates=ramps,
             harm=harm_test(1.0, 0.0),
-            safe=tuple(safety_test(1.0, gate.slack) for gate in ramp),
+            safe={
+                quantile: tuple(safety_test(1.0, gate.slack) for gate in ramp)
+                for quantile, ramp in ramps.items()
+            },
             weight=spec.weight,
         )
 
     def start(self) -> Evidence:
-        stream = Stream(harm=self.harm.start(), safe=tuple(test.start() for test in self.safe))
-        return Evidence(streams={_key(quantile): stream for quantile in self.quantiles})
+        return Evidence(
+            streams={
+                quantile_name(quantile): Stream(
+                    harm=self.harm.start(),
+                    safe=tuple(test.start() for test in self.safe[quantile]),
+                )
+                for quantile in self.quantiles
+            }
+        )
 
     def update(
         self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts
@@ -89,8 +102,8 @@ class LatencyShift:
             )
         reference = evidence.control_latency_ms
         streams = {
-            _key(quantile): self._judged(
-                evidence.streams[_key(quantile)], quantile, reference, slow0, slow1
+            quantile_name(quantile): self._judged(
+                _stream(evidence, quantile), quantile, reference, slow0, slow1
             )
             for quantile in self.quantiles
         }
@@ -133,43 +146,45 @@ class LatencyShift:
                         slow1.slower_than(gate.ratio * threshold_ms + self.slack_ms, sure=False)
                     ),
                 )
-                for test, wealth, gate in zip(self.safe, stream.safe, self.gates, strict=True)
+                for test, wealth, gate in zip(
+                    self.safe[quantile], stream.safe, self.gates[quantile], strict=True
+                )
             ),
             seen=stream.seen.plus(harmed),
         )
 
     def log_e_harm(self, evidence: Evidence) -> float:
-        each = (evidence.streams[_key(quantile)].harm.log_e() for quantile in self.quantiles)
+        each = (_stream(evidence, quantile).harm.log_e() for quantile in self.quantiles)
         return log_sum_exp(each) - math.log(len(self.quantiles))
 
     def log_e_safe(self, evidence: Evidence, gate: int) -> float:
         return min(self._safe(evidence, gate).values())
 
     def _safe(self, evidence: Evidence, gate: int) -> Mapping[float, float]:
-        return {q: evidence.streams[_key(q)].safe[gate].log_e() for q in self.quantiles}
+        return {q: _stream(evidence, q).safe[gate].log_e() for q in self.quantiles}
 
     def interval(self, evidence: Evidence, alpha: float) -> Interval | None:  # noqa: ARG002 the protocol's
         return None
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
         if verdict is Verdict.FAIL:
-            worst = max(self.quantiles, key=lambda q: evidence.streams[_key(q)].harm.log_e())
-            seen = evidence.streams[_key(worst)].seen
+            worst = max(self.quantiles, key=lambda q: _stream(evidence, q).harm.log_e())
+            seen = _stream(evidence, worst).seen
             slower = share(seen.treatment_failures, seen.treatment_requests)
-            likely = odds(evidence.streams[_key(worst)].harm.log_e())
+            likely = odds(_stream(evidence, worst).harm.log_e())
             claim = (
                 f"{slower} of {names.treatment}'s {seen.treatment_requests:,} requests are slower"
-                f" than {self._bound(self.margin)} {_key(worst)} of {names.control},"
+                f" than {self._bound(self.margin)} {quantile_name(worst)} of {names.control},"
                 f" {share(seen.control_failures, seen.control_requests)} of its own exceed that"
-                f" {_key(worst)}; equal shares are ruled out at {likely}"
+                f" {quantile_name(worst)}; equal shares are ruled out at {likely}"
             )
         else:
             each = self._safe(evidence, gate)
             worst = min(each, key=lambda quantile: each[quantile])
             done = "is" if verdict is Verdict.PASS else "is not yet"
             claim = (
-                f"a shift to {self._bound(self.gates[gate].ratio)} {_key(worst)}"
-                f"{points(self.gates[gate].slack)} {done} ruled out ({odds(each[worst])})"
+                f"a shift to {self._bound(self.gates[worst][gate].ratio)} {quantile_name(worst)}"
+                f"{points(self.gates[worst][gate].slack)} {done} ruled out ({odds(each[worst])})"
             )
         return f"{self._quantiles(evidence, worst, names)}; {claim}"
 
@@ -181,13 +196,22 @@ class LatencyShift:
         ours = evidence.treatment_latency_ms.quantile_ms(quantile / 100)
         theirs = evidence.control_latency_ms.quantile_ms(quantile / 100)
         return (
-            f"{names.treatment}'s {_key(quantile)} is {ours:.3g} ms,"
+            f"{names.treatment}'s {quantile_name(quantile)} is {ours:.3g} ms,"
             f" {names.control}'s {theirs:.3g} ms"
         )
 
 
-def _key(quantile: float) -> str:
-    return f"p{quantile:g}"
+def tail_slack(slack: float, quantile: float) -> float:
+    """By how much the tail beyond the last gate may be heavier, as a share of all requests.
+
+    ``slack``, but never more than TAIL_SLACK of the tail: a point on top of the slowest hundredth
+    would double it, and the quantile could be anything.
+    """
+    return min(slack, TAIL_SLACK * (1 - quantile / 100))
+
+
+def _stream(evidence: Evidence, quantile: float) -> Stream:
+    return evidence.streams[quantile_name(quantile)]
 
 
 def _recent(histogram: Histogram) -> Histogram:

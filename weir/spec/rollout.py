@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from weir.spec.base import Part
 
@@ -19,6 +19,13 @@ class FailureClass(StrEnum):
     OVERLOADED = "overloaded"
     CLIENT_ERROR = "client_error"
 
+
+HIGHEST_QUANTILE = 99.98
+"""Beyond it the engine's memory of the control, 20,000 requests, is too short for a threshold."""
+
+LARGEST_MARGIN = 1000
+Margin = Annotated[float, Field(le=LARGEST_MARGIN)]
+Weight = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 COUNTED_BY_DEFAULT = (
     FailureClass.SERVER_ERROR,
@@ -43,10 +50,10 @@ class FailuresGuardrail(Part):
     """
 
     metric: Literal["failures"] = Field("failures", description="Chooses this guardrail.")
-    margin: float = Field(
+    margin: Margin = Field(
         1.25, ge=1, description="A failure rate beyond this multiple of the control's rolls back."
     )
-    promote_margin: float = Field(
+    promote_margin: Margin = Field(
         1.5, gt=1, description="A rate below this multiple promotes; greater than margin."
     )
     slack: float = Field(
@@ -55,7 +62,7 @@ class FailuresGuardrail(Part):
         lt=1,
         description="Absolute: 0.002 is 0.2 points. Without failures only slack proves anything.",
     )
-    weight: float = Field(1, gt=0, description="Share of alpha, relative to the other guardrails.")
+    weight: Weight = Field(1, description="Share of alpha, relative to the other guardrails.")
 
     @model_validator(mode="after")
     def _margins_leave_a_gap(self) -> Self:
@@ -72,27 +79,47 @@ class LatencyGuardrail(Part):
     """
 
     metric: Literal["latency"] = Field("latency", description="Chooses this guardrail.")
-    quantiles: tuple[Annotated[float, Field(gt=0, lt=100)], ...] = Field(
+    quantiles: tuple[Annotated[float, Field(gt=0, le=HIGHEST_QUANTILE)], ...] = Field(
         (50, 90, 99), min_length=1, description="Quantiles of latency that are compared."
     )
-    margin: float = Field(
+    margin: Margin = Field(
         1.41, ge=1, description="A quantile beyond this multiple of the control's rolls back."
     )
-    promote_margin: float = Field(
+    promote_margin: Margin = Field(
         2.0, gt=1, description="Quantiles below this multiple promote; greater than margin."
     )
     slack_ms: float = Field(
-        5, ge=0, description="Milliseconds on top of either margin that nobody minds."
+        5,
+        ge=0,
+        le=86_400_000,
+        description="Milliseconds on top of either margin that nobody minds.",
     )
     slack: float = Field(
-        0.01, ge=0, lt=1, description="Share of requests, for promotion: 0.01 is one point."
+        0.01,
+        ge=0,
+        lt=1,
+        description="Share of requests, for promotion: 0.01 is one point. Never more than a quarter"
+        " of the tail: a quarter of a point at the quantile 99.",
     )
-    weight: float = Field(1, gt=0, description="Share of alpha, relative to the other guardrails.")
+    weight: Weight = Field(1, description="Share of alpha, relative to the other guardrails.")
+
+    @field_validator("quantiles")
+    @classmethod
+    def _quantiles_differ(cls, quantiles: tuple[float, ...]) -> tuple[float, ...]:
+        names = [quantile_name(quantile) for quantile in quantiles]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a quantile is given twice: {', '.join(names)}")
+        return quantiles
 
     @model_validator(mode="after")
     def _margins_leave_a_gap(self) -> Self:
         _require_gap(self.margin, self.promote_margin)
         return self
+
+
+def quantile_name(quantile: float) -> str:
+    """``p99`` for 99."""
+    return f"p{quantile:g}"
 
 
 def _require_gap(margin: float, promote_margin: float) -> None:
@@ -145,8 +172,19 @@ class RolloutPolicy(Part):
         0, ge=0, description="Time at the last step before 100 after the evidence suffices."
     )
     failure_classes: tuple[FailureClass, ...] = Field(
-        COUNTED_BY_DEFAULT, description="What counts as the version's failure."
+        COUNTED_BY_DEFAULT, min_length=1, description="What counts as the version's failure."
     )
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_are_hundredths(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
+        hundredths = [round(step * 100) for step in steps]
+        exact = all(
+            abs(step * 100 - whole) < 1e-6 for step, whole in zip(steps, hundredths, strict=True)
+        )
+        if not exact or 0 in hundredths:
+            raise ValueError("the finest step is 0.01")
+        return tuple(whole / 100 for whole in hundredths)
 
     @model_validator(mode="after")
     def _steps_rise_to_one_hundred(self) -> Self:
@@ -156,8 +194,12 @@ class RolloutPolicy(Part):
             raise ValueError("steps have to rise, for example [5, 25, 50, 100]")
         if self.steps[-1] != 100:
             raise ValueError("the last step has to be 100")
-        if any(abs(step * 100 - round(step * 100)) > 1e-6 for step in self.steps):
-            raise ValueError("the finest step is 0.01")
+        least = self.minimum_step_seconds * (len(self.steps) - 1) + self.soak_seconds
+        if least >= self.deadline_seconds:
+            raise ValueError(
+                f"minimum_step_seconds and soak_seconds alone take {least:g} s, so that no rollout"
+                f" ends before deadline_seconds, {self.deadline_seconds:g}"
+            )
         kinds = [guardrail.metric for guardrail in self.guardrails]
         if len(set(kinds)) != len(kinds):
             raise ValueError("one guardrail per metric")

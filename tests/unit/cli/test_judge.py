@@ -104,6 +104,25 @@ def test_a_record_cannot_steer_the_terminal(folder: Path) -> None:
     assert "\x1b" not in done.stdout
 
 
+def test_records_may_be_numbered_from_nothing_and_hold_any_line_break_in_a_name(
+    folder: Path,
+) -> None:
+    lines = [json.dumps(window(number, failures=4), ensure_ascii=False) for number in range(3)]
+    text = "\n".join(lines).replace('"v2"', '"v\u20282"')
+    (folder / "zero.ndjson").write_text(text, encoding="utf-8")
+    done = judge(folder, "zero.ndjson", "--policy", "policy.yaml", "--json")
+    assert json.loads(done.stdout.splitlines()[-1]) == {"verdict": "rolled_back", "at": 1}
+
+
+def test_a_version_that_only_has_requests_under_way_is_no_treatment(folder: Path) -> None:
+    lines = [window(number, failures=4) for number in range(1, 4)]
+    for line in lines:
+        line["versions"]["v0"] = {"requests": 0, "failures": 0, "in_flight": 1}
+    (folder / "idle.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    done = judge(folder, "idle.ndjson", "--policy", "policy.yaml", "--json")
+    assert json.loads(done.stdout.splitlines()[-1]) == {"verdict": "rolled_back", "at": 2}
+
+
 MISTAKES = {
     "a field that does not exist": (
         ("bad.ndjson", "--policy", "typo.yaml"),
@@ -125,6 +144,10 @@ MISTAKES = {
         ("scales.ndjson", "--policy", "policy.yaml"),
         "scales.ndjson:1: versions.v2.latency_ms.scale: 3 is not 4, the scale before",
     ),
+    "a count that is left out": (
+        ("typed.ndjson", "--policy", "policy.yaml"),
+        "typed.ndjson:1: versions.v2.failures: is missing; give the number",
+    ),
     "a control that no window has": (
         ("bad.ndjson", "--policy", "policy.yaml", "--control", "v9"),
         "no window has a version v9; there is v1, v2",
@@ -136,7 +159,9 @@ MISTAKES = {
 def test_a_mistake_is_one_line_with_its_place_and_status_2(folder: Path, mistake: str) -> None:
     (folder / "typo.yaml").write_text("guardrail: []\n")
     (folder / "torn.ndjson").write_text(json.dumps(window(1, 0)) + '\n{"id": 2}\n')
-    zone, scales = window(1, 0), window(1, 0)
+    zone, scales, typed = window(1, 0), window(1, 0), window(1, 0)
+    typed["versions"]["v2"]["failuers"] = typed["versions"]["v2"].pop("failures")
+    (folder / "typed.ndjson").write_text(json.dumps(typed))
     zone["end"] = zone["end"].removesuffix("Z")
     scales["versions"]["v2"]["latency_ms"]["scale"] = 3
     (folder / "zone.ndjson").write_text(json.dumps(zone))

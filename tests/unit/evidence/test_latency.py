@@ -70,6 +70,25 @@ def test_a_version_slow_only_in_its_tail_is_never_proven_safe() -> None:
         assert guardrail.log_e_safe(evidence, 1) < math.log(20)
 
 
+def test_a_heavier_tail_is_not_excused_by_slack() -> None:
+    """Slack of a point on top of the slowest hundredth would let a p99 of 20 s pass."""
+    guardrail = shift(promote_margin=2.0, slack=0.01)
+    evidence = guardrail.start()
+    for _ in range(60):
+        control = arm(*[20] * 980, *[60] * 10, *[64] * 10)
+        treatment = arm(*[20] * 978, *[60] * 8, *[20_000] * 14)
+        evidence = guardrail.update(evidence, control, treatment)
+        assert guardrail.log_e_safe(evidence, 1) < math.log(20)
+
+
+def test_latencies_of_one_bucket_are_proven_by_slack() -> None:
+    guardrail = shift(promote_margin=2.0)
+    evidence = guardrail.start()
+    for _ in range(10):
+        evidence = guardrail.update(evidence, arm(*[20] * 500), arm(*[20] * 500))
+    assert guardrail.log_e_safe(evidence, 1) >= math.log(20)
+
+
 def test_the_first_window_only_sets_the_thresholds() -> None:
     guardrail = shift()
     evidence = guardrail.update(guardrail.start(), arm(*[10] * 500), arm(*[1000] * 500))

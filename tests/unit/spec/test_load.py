@@ -79,6 +79,30 @@ def test_the_path_of_a_guardrail_is_the_users_own(tmp_path: Path, addition: str,
     assert only.startswith(f"release.yaml:15: rollout.guardrails{line}")
 
 
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ("steps: [0.001, 100]", "the finest step is 0.01"),
+        ("steps: [99.999, 100]", "the finest step is 0.01"),
+        ("steps: [99.9999999999, 100]", "steps have to rise"),
+        ("failure_classes: []", "a list of at least 1 item"),
+        ("guardrails: [{metric: latency, quantiles: [99.99]}]", "at most 99.98"),
+        ("guardrails: [{metric: latency, quantiles: [50, 50.000001]}]", "given twice: p50, p50"),
+        ("guardrails: [{metric: failures, weight: 1.0e-300}]", "at least 1e-06"),
+        ("guardrails: [{metric: failures, promote_margin: 1.0e+308}]", "at most 1000"),
+        ("soak_seconds: 90000", "no rollout ends before deadline_seconds"),
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(tmp_path: Path, addition: str, words: str) -> None:
+    (line,) = problems_of(tmp_path, f"rollout:\n  {addition}\n")
+    assert words in line
+
+
+def test_a_step_is_what_its_hundredths_say(tmp_path: Path) -> None:
+    path = release(tmp_path, f"{GOOD}rollout:\n  steps: [33.3300000001, 100]\n")
+    assert load_release(path).spec.rollout.steps == (33.33, 100)
+
+
 def test_a_floating_point_version_has_to_be_quoted(tmp_path: Path) -> None:
     assert problems(release(tmp_path, GOOD.replace("version: 1", "version: 1.10"))) == [
         'release.yaml:5: model.version: 1.10 is not text; put it in quotes: "1.10"'
