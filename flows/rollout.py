@@ -28,9 +28,10 @@ def rollout(endpoint: str, platform: str = "local") -> None:
         decision = observe(chosen, ledger)
         if moves_traffic(decision):
             split = shift_traffic(endpoint, platform)
-            tell(f"{in_words(decision.action)}: {decision.words}", split=split)
             pictures.publish_step(ledger.read(), decision)
-            tell_waiting(f"{split}: gathering evidence")
+            if not decision.final:
+                tell(f"advance: {decision.words}", split=split)
+                tell_waiting(f"{split}: gathering evidence")
         elif decision.action is Action.ASK and decision.reason is Reason.DEADLINE:
             return
         elif decision.action is Action.ASK and not asked:
@@ -45,10 +46,6 @@ def rollout(endpoint: str, platform: str = "local") -> None:
         split = shift_traffic(endpoint, platform)
         tell(f"traffic: {split}", split=split)
     pictures.await_stored()
-
-
-def in_words(action: Action) -> str:
-    return action.value.replace("_", " ")
 
 
 def moves_traffic(decision: Decision) -> bool:

@@ -95,8 +95,11 @@ def _evidence(document: EndpointDocument) -> list[RenderableType]:
     release = document.release
     if release is None or release.decision is None:
         return []
-    verdicts = release.decision.verdicts.items()
+    decision = release.decision
     return [
-        *(Text(f"{name}: {verdict}", style="dim") for name, verdict in verdicts),
-        *(Text(words) for words in release.decision.words.split("; ")),
+        *(
+            Text(f"{name}: {decision.verdicts[name]}, {found.in_words()}", style="dim")
+            for name, found in decision.evidence.items()
+        ),
+        *(Text(words) for words in decision.words.split("; ")),
     ]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
+from rich.table import Table
 
 from weir.errors import WeirError
 
@@ -78,8 +79,14 @@ class ProgressHandler(logging.Handler):
         facts = getattr(record, "facts", {})
         mark = MARKS.get(str(facts.get("outcome", "")), "[cyan]•[/]")
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
-        self._console.print(f"[dim]{stamp}[/] {mark} {words}")
+        columns = (f"[dim]{stamp}[/]", mark, words)
         self._printed_at = time.monotonic()
+        if not self._console.is_terminal:
+            self._console.print(*columns)
+            return
+        line = Table.grid(padding=(0, 1))
+        line.add_row(*columns)
+        self._console.print(line, soft_wrap=False)
 
 
 @contextmanager

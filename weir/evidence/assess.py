@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from weir.evidence.bernoulli import log_sum_exp
 from weir.evidence.failures import FailureRate
-from weir.evidence.guardrail import Evidence, Guardrail, Names, Verdict
+from weir.evidence.guardrail import Evidence, Guardrail, Names, Verdict, odds
 from weir.evidence.latency import LatencyShift
 from weir.evidence.ratio import Interval
 from weir.spec.rollout import FailuresGuardrail, RolloutPolicy
@@ -30,6 +30,11 @@ class GuardrailEvidence(BaseModel):
     log10_e_harm: float
     log10_e_safe: float
     interval: Interval | None = None
+
+    def in_words(self) -> str:
+        """Both e-values as odds."""
+        harm, safe = (odds(log10 * LN10) for log10 in (self.log10_e_harm, self.log10_e_safe))
+        return f"evidence of harm {harm}, of safety {safe}"
 
 
 @dataclass(frozen=True)
