@@ -171,6 +171,9 @@ class Traffic(Protocol):
     def in_flight(self, endpoint: str) -> Mapping[str, int]:
         """Requests that each version has begun and not ended; empty where that is not known."""
 
+    def trouble(self, endpoint: str) -> str:
+        """Why callers cannot be served now; empty when they can, or without a gateway."""
+
     def scoring_uri(self, endpoint: str) -> str | None: ...
 
     def keys(self, endpoint: str) -> Keys: ...

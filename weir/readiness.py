@@ -1,4 +1,4 @@
-"""Waiting until a version is ready, and saying in its own words why it is not."""
+"""Waiting until a version is ready, saying in its own words why it is not, or until it is idle."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
+from weir.endpoint import Endpoint
 from weir.errors import VersionUnhealthy
-from weir.ports import Clock, ReplicaState, Workloads, WorkloadStatus
+from weir.ports import Clock, Platform, ReplicaState, Workloads, WorkloadStatus
 
 POLL_SECONDS = 0.2
 SHOWN_LINES = 20
@@ -62,6 +63,24 @@ def wait_until_ready(
                 where=f"endpoint {endpoint}",
             )
         clock.sleep(poll_seconds)
+
+
+def await_idle(platform: Platform, endpoint: Endpoint, version: str) -> bool:
+    """Return when ``version``, which takes no traffic any more, has answered all it was given.
+
+    Waits no longer than its requests may take; False when some are still under way then.
+    """
+    known = endpoint.version(version)
+    if known is None:
+        return True
+    limits = known.deployment
+    longest = timedelta(milliseconds=limits.scoring_timeout_ms + limits.max_request_wait_time)
+    deadline = platform.clock.now() + longest
+    while platform.traffic.in_flight(endpoint.name).get(version, 0):
+        if platform.clock.now() >= deadline:
+            return False
+        platform.clock.sleep(POLL_SECONDS)
+    return True
 
 
 def _states(status: WorkloadStatus) -> str:

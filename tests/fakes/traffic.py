@@ -57,6 +57,9 @@ class FakeTraffic:
     def in_flight(self, endpoint: str) -> dict[str, int]:
         return dict(self.hanging)
 
+    def trouble(self, endpoint: str) -> str:
+        return ""
+
     def scoring_uri(self, endpoint: str) -> str | None:
         known = self._endpoints.get(endpoint)
         return f"http://127.0.0.1:{known.port}/score" if known else None

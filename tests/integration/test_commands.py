@@ -7,12 +7,14 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.eventually import eventually
+from tests.gateway import call
 from tests.integration.lab import WEIR, Lab, printed_by
 from weir.document import EndpointDocument
 from weir.endpoint import Split
@@ -20,6 +22,7 @@ from weir.local.home import Home
 from weir.local.processes import ProcessTable
 from weir.local.supervisor import ensure_supervisor
 from weir.local.traffic_counts import VersionTraffic
+from weir.release import operator
 
 WRITTEN_BY_OTHERS = {"logs", "prefect", "run"}
 """Folders of a home that the supervisor and the servers write to all the time."""
@@ -140,6 +143,24 @@ def test_a_person_pauses_resumes_promotes_and_goes_back(lab: Lab) -> None:
     assert ProcessTable(Home(lab.home)).names(f"{endpoint}.") == ()
 
 
+def test_a_rollback_answers_every_request_that_it_finds_under_way(lab: Lab) -> None:
+    assert lab.server
+    endpoint = lab.in_service(lab.name("shop"))
+    file = lab.release_file(endpoint, "v2", lab.model(sleep_ms=3000))
+    with in_mid_rollout(lab, file, endpoint):
+        port = lab.document(endpoint).endpoint.port
+        key = lab.platform.traffic.keys(endpoint).primary
+        with ThreadPoolExecutor(6) as pool:
+            under_way = [
+                pool.submit(call, port or 0, key, {"x-weir-version": "v2"}, n=number)
+                for number in range(6)
+            ]
+            eventually(lambda: lab.platform.traffic.in_flight(endpoint).get("v2") == 6)
+            operator.roll_back_now(lab.platform, endpoint, by="ada")
+            assert [reply.result().status for reply in under_way] == [200] * 6
+    assert lab.platform.workloads.versions(endpoint) == ("v1",)
+
+
 def control_with_everything(lab: Lab, endpoint: str) -> str | None:
     document: EndpointDocument = lab.document(endpoint)
     control = document.endpoint.control
@@ -205,6 +226,7 @@ def test_down_can_be_said_twice_and_what_ran_comes_back_with_its_split(tmp_path:
         down = printed_by(lab.weir("status"), 0)
         assert "stopped" in down
         assert "weir up starts it again" in down
+        assert "gateway: it does not run; weir up starts it" in down
 
         ensure_supervisor(lab.home)
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -231,6 +232,62 @@ def test_a_replica_that_scores_for_long_stays_healthy(shared: Gateway, busy: End
     assert shared.caller(busy)().status == 200
 
 
+def test_a_caller_who_sends_slowly_keeps_no_slot_busy(shared: Gateway, busy: Endpoint) -> None:
+    key = shared.traffic.keys("busy").primary
+    head = f"POST /score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    with socket.create_connection(("127.0.0.1", busy.port or 0)) as slow:
+        slow.sendall(f"{head}Content-Length: 2\r\n\r\n{{".encode())
+        assert [shared.caller(busy)().status for _ in range(3)] == [200] * 3
+        slow.sendall(b"}")
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_in_flight_include_those_that_wait_for_a_slot(
+    shared: Gateway, busy: Endpoint
+) -> None:
+    send = shared.caller(busy)
+    callers = [threading.Thread(target=lambda: send(sleep_ms=400)) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    seen = eventually(lambda: shared.traffic.in_flight("busy").get("v1", 0), 5)
+    assert seen >= 1
+    while any(caller.is_alive() for caller in callers):
+        seen = max(seen, shared.traffic.in_flight("busy").get("v1", 0))
+        time.sleep(0.01)
+    assert seen >= 2
+    eventually(lambda: shared.traffic.in_flight("busy") == {"v1": 0})
+
+
+def test_a_body_beyond_what_is_taken_in_gets_413(shared: Gateway, fraud: Endpoint) -> None:
+    reply = shared.caller(fraud)(text="x" * envoy.LARGEST_BODY_BYTES)
+    assert (reply.status, reply.code) == (413, "gateway.body_too_large")
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", ""])
+def test_the_case_of_the_scheme_is_the_callers_choice(
+    shared: Gateway, fraud: Endpoint, scheme: str
+) -> None:
+    key = shared.traffic.keys("fraud").primary
+    assert call(fraud.port or 0, None, {"authorization": f"{scheme}{key}"}).status == 200
+
+
+def test_a_caller_may_speak_http_1_0(shared: Gateway, fraud: Endpoint) -> None:
+    key = shared.traffic.keys("fraud").primary
+    with socket.create_connection(("127.0.0.1", fraud.port or 0)) as old:
+        old.sendall(
+            f"POST /score HTTP/1.0\r\nAuthorization: Bearer {key}\r\n"
+            "Content-Length: 2\r\n\r\n{}".encode()
+        )
+        assert b" 200 " in old.recv(1000).split(b"\r\n")[0]
+
+
+def test_a_caller_cannot_make_a_line_of_the_log_grow(shared: Gateway, fraud: Endpoint) -> None:
+    call(fraud.port or 0, None, {"x-weir-version": "v" * 20_000})
+    line = _last(shared, "fraud")
+    assert line["code"] == 401
+    assert len(json.dumps(line)) < 1000
+
+
 def test_two_endpoints_side_by_side_have_their_own_keys(
     shared: Gateway, fraud: Endpoint, busy: Endpoint
 ) -> None:
@@ -399,6 +456,21 @@ def test_a_killed_envoy_comes_back_on_the_same_port_with_the_same_split(alone: G
     again = LocalTraffic(alone.home.root).ensure(plan.build())
     assert again.port == fraud.port
     assert alone.traffic.keys("fraud").primary == key
+
+
+def test_a_gateway_whose_port_was_taken_says_so_and_comes_back(alone: Gateway) -> None:
+    fraud = alone.serve(endpoint("fraud").control("v1").build())
+    assert alone.traffic.trouble("fraud") == ""
+    alone.close()
+    assert "weir up" in alone.traffic.trouble("fraud")
+    with socket.create_server(("127.0.0.1", fraud.port or 0)):
+        ensure_supervisor(alone.home)
+        taken = f"port {fraud.port} is taken"
+        eventually(lambda: alone.traffic.trouble("fraud") == taken)
+        with pytest.raises(PermanentError, match=str(os.getpid())):
+            alone.traffic.ensure(fraud)
+    eventually(lambda: alone.traffic.trouble("fraud") == "")
+    eventually(lambda: alone.caller(fraud)().status == 200)
 
 
 def test_apply_while_envoy_restarts_waits_for_it(alone: Gateway) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from tests.gateway import Gateway, Reply, load
 from weir.endpoint import Endpoint
 from weir.local.endpoints import active_requests
 from weir.local.processes import ProcessSpec
+from weir.local.supervisor import ensure_supervisor, running_supervisor
 
 PLAN = {"num_replicas": 2, "replica_max_concurrent_requests": 20, "scoring_timeout_ms": 5000}
 
@@ -55,6 +58,32 @@ def test_removing_a_replica_waits_for_its_requests(gateway: Gateway, fraud: Endp
     for thread in slow:
         thread.join()
     assert Counter(reply.status for reply in replies) == {200: 4}
+
+
+def test_a_new_supervisor_goes_on_draining_where_the_killed_one_was(
+    gateway: Gateway, fraud: Endpoint
+) -> None:
+    send = gateway.caller(fraud)
+    replies: list[Reply] = []
+    slow = [threading.Thread(target=lambda: replies.append(send(sleep_ms=2500))) for _ in range(4)]
+    for thread in slow:
+        thread.start()
+    status = gateway.table.status("fraud.v1.1")
+    assert status is not None
+    root = gateway.home.root
+    eventually(lambda: active_requests(root, "fraud", "v1", status.address) > 0)
+    gateway.table.remove("fraud.v1.1")
+    eventually(lambda: (now := gateway.table.recorded("fraud.v1.1")) and now.state == "stopping")
+    supervisor = running_supervisor(gateway.home)
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: running_supervisor(gateway.home) is None)
+    ensure_supervisor(gateway.home)
+    gateway.table.wait_gone("fraud.v1.1", 15)
+    for thread in slow:
+        thread.join()
+    assert Counter(reply.status for reply in replies) == {200: 4}
+    assert {reply.seconds < 4 for reply in replies} == {True}, "none was scored twice"
 
 
 def test_replacing_every_replica_costs_no_request(gateway: Gateway, fraud: Endpoint) -> None:

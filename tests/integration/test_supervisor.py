@@ -92,6 +92,7 @@ def test_a_killed_process_comes_back_on_the_same_port(home: Home) -> None:
     os.kill(pid_of(before), signal.SIGKILL)
     after = ready(table, "a", other_than=before.pid)
     assert (after.port, after.restarts, after.last_exit) == (before.port, 1, -signal.SIGKILL)
+    assert "next start in 0 s" in home.log("supervisor").read_text()
 
 
 def test_a_port_taken_in_the_meantime_is_replaced(home: Home) -> None:
@@ -206,6 +207,38 @@ def test_children_of_a_killed_process_end_too(home: Home) -> None:
     eventually(lambda: pids.started_at(child) is None)
 
 
+def test_children_with_an_environment_of_their_own_end_too(home: Home) -> None:
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], env={})\n"
+        "print(child.pid, flush=True)\ntime.sleep(600)"
+    )
+    argv = (sys.executable, "-c", script)
+    table = start(home, server("a", argv=argv, readiness=None, needs_port=False))
+    ready(table, "a")
+    child = int(eventually(lambda: home.log("a").read_text().strip()).split()[0])
+    table.remove("a")
+    table.wait_gone("a", 10)
+    assert pids.started_at(child) is None
+
+
+def test_processes_that_hang_do_not_keep_the_others_waiting(home: Home) -> None:
+    patient = replace(PROBE, timeout_seconds=60)
+    hanging = [f"hanging-{number}" for number in range(20)]
+    table = start(home, server("a"), *(server(name, readiness=patient) for name in hanging))
+    stopped = [pid_of(ready(table, name)) for name in hanging]
+    before = ready(table, "a")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1)  # until each is being asked
+    os.kill(pid_of(before), signal.SIGKILL)
+    try:
+        assert ready(table, "a", other_than=before.pid).port == before.port
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_a_new_supervisor_adopts_what_the_killed_one_started(home: Home) -> None:
     table = start(home, server("a"), server("b"))
     before = [ready(table, name) for name in ("a", "b")]
@@ -225,6 +258,19 @@ def test_a_process_whose_pid_was_never_written_down_is_found_by_its_marker(home:
     home.process_status("a").write_text(json.dumps(intent))
     ensure_supervisor(home)
     assert ready(table, "a").pid == before.pid
+
+
+def test_a_process_that_was_restarted_without_room_to_write_it_down_is_found(home: Home) -> None:
+    table = start(home, server("a"))
+    before = ready(table, "a")
+    status = home.process_status("a").read_text()
+    os.kill(pid_of(before), signal.SIGKILL)
+    after = ready(table, "a", other_than=before.pid)
+    kill_supervisor(home)
+    home.process_status("a").write_text(status)
+    ensure_supervisor(home)
+    assert ready(table, "a").pid == after.pid
+    assert len(list(pids.marked(f"{home.digest}/"))) == 1
 
 
 def test_a_process_of_which_no_status_knows_is_ended_before_another_is_started(home: Home) -> None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from tests.builders import endpoint, version
 from weir import envoy
 from weir.endpoint import Endpoint, Split
+from weir.envoy.clusters import choices
 from weir.envoy.routes import AUTH_FILTER, Wait
 from weir.ports import Keys
 from weir.spec.inference import Inference
 
-KEYS = Keys(primary="first", secondary="second")
+KEYS = Keys(primary="key-one", secondary="key-two")
 FOLDER = Path("/home/someone/gateway")
 
 
@@ -61,9 +62,11 @@ def test_forced_versions_come_before_the_weights_and_unknown_ones_are_not_found(
 
 def test_both_keys_are_accepted_at_every_route() -> None:
     auth = host(endpoint("fraud").control("v1").build())["typed_per_filter_config"][AUTH_FILTER]
-    assert {c["client"]: c["key"] for c in auth["credentials"]} == {
-        "primary": "first",
-        "secondary": "second",
+    assert {
+        (c["client"], c["key"].lower().removeprefix("bearer ")) for c in auth["credentials"]
+    } == {
+        ("primary", "key-one"),
+        ("secondary", "key-two"),
     }
 
 
@@ -78,7 +81,7 @@ def test_keys_are_asked_for_unless_the_endpoint_says_otherwise() -> None:
 
 def test_keys_are_replaced_without_touching_the_split() -> None:
     built = endpoint("fraud").control("v1").treatment("v2", 7).build()
-    new = Keys(primary="third", secondary="second")
+    new = Keys(primary="key-three", secondary="key-two")
     changed = envoy.with_keys(envoy.front_routes(built, KEYS), new)
     assert changed == envoy.front_routes(built, new)
 
@@ -89,12 +92,34 @@ def test_keys_are_not_added_where_authentication_is_off() -> None:
     assert envoy.with_keys(routes, Keys(primary="a", secondary="b")) == routes
 
 
+def test_requests_in_flight_are_those_that_are_scored_and_those_that_wait() -> None:
+    statistics = {
+        "cluster.v1.upstream_rq_active": 2,
+        "cluster.v1.circuit_breakers.default.remaining_retries": 1_000_000,
+        "cluster.v1.replicas.upstream_rq_active": 2,
+        "cluster.v2.upstream_rq_active": 0,
+        "cluster.v2.circuit_breakers.default.remaining_retries": 999_993,
+        "cluster.v2.replicas.circuit_breakers.default.remaining_retries": 999_000,
+        "cluster.v3.upstream_rq_active": 0,
+        "cluster.v3.circuit_breakers.default.remaining_retries": 1_000_000,
+    }
+    assert envoy.in_flight(statistics) == {"v1": 2, "v2": 7, "v3": 0}
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 8, 40])
+def test_the_only_idle_replica_is_rarely_missed_and_a_dead_one_not_always_drawn(
+    replicas: int,
+) -> None:
+    missed = (1 - 1 / max(2, replicas)) ** choices(replicas)
+    assert 0.005 < missed <= 0.01
+
+
 def test_keys_are_only_in_the_routes() -> None:
     built = endpoint("fraud").control("v1").build()
     listeners = [envoy.front_listener("fraud", 1, FOLDER), inner()]
     text = envoy.render([*listeners, *envoy.clusters(built.versions, FOLDER)])
-    assert "first" not in text
-    assert "second" not in text
+    assert "key-one" not in text
+    assert "key-two" not in text
 
 
 def test_an_inner_listener_admits_replicas_times_their_concurrency() -> None:

@@ -111,6 +111,8 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
             version["model"],
         )
     lines: list[RenderableType] = [table]
+    if found["gateway_trouble"]:
+        lines.append(Text(f"  gateway: {found['gateway_trouble']}", style="red"))
     if found["wanted_split"] and found["split"] != found["wanted_split"]:
         lines.append(Text(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
     lines += [

@@ -6,14 +6,16 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from weir.cli.output import out
+from weir.cli.output import complain, out
 from weir.document import EndpointDocument
+from weir.errors import TemporaryError, WeirError
 from weir.local.home import default_home
 from weir.local.platform import local_platform
 from weir.local.server import (
@@ -26,6 +28,7 @@ from weir.local.server import (
 from weir.local.supervisor import stop_everything
 from weir.ports import Platform
 
+GATEWAY_SECONDS = 15.0
 LETTING_GO_SECONDS = 20.0
 """How long an interrupted release has to put the traffic back."""
 
@@ -47,7 +50,11 @@ def up(
         with out.status("starting a worker for the pool weir"):
             start_worker(default_home(), server)
         out.print("worker       weir-local, pool weir")
+    troubles = _await_gateways(local_platform())
     out.print("\nEnd it with: weir down")
+    for trouble in troubles:
+        complain(trouble)
+    sys.exit(1 if troubles else 0)
 
 
 def bring_up(
@@ -70,6 +77,26 @@ def bring_up(
     out.print(f"Prefect UI   {server.ui}")
     out.print(f"Prefect API  export PREFECT_API_URL={server.api}")
     return server
+
+
+def _await_gateways(platform: Platform) -> list[WeirError]:
+    """Every gateway that ran before serves again; an error for each that does not."""
+    deadline = time.monotonic() + GATEWAY_SECONDS
+    waiting = platform.state.endpoints()
+    with out.status("starting what ran before"):
+        while waiting and time.monotonic() < deadline:
+            waiting = tuple(name for name in waiting if platform.traffic.trouble(name))
+            time.sleep(0.1 if waiting else 0.0)
+    return [
+        TemporaryError(
+            "gateway.not_ready",
+            f"its gateway does not serve: {trouble}.",
+            remedy="weir tries again and again; end what has its port, then see weir status.",
+            where=f"endpoint {name}",
+        )
+        for name in waiting
+        if (trouble := platform.traffic.trouble(name))
+    ]
 
 
 def down() -> None:

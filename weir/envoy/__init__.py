@@ -9,20 +9,26 @@ until the wait is used up.
 
 Limits of that wait: it is a number of attempts, so its length scatters around
 ``max_request_wait_time`` (about 7 % standard deviation); waiting requests are admitted in no
-particular order; a body over ``WAITING_BODY_BYTES`` is refused at once instead of waiting; the
-versions of one split wait as long as the most patient of them; a dead replica keeps its share of
-the concurrency until it is replaced.
+particular order; the versions of one split wait as long as the most patient of them; a dead replica
+keeps its share of the concurrency until it is replaced. A request is taken in whole before it asks
+for a slot, and so may have ``LARGEST_BODY_BYTES``.
 """
 
 from weir.envoy.bootstrap import FLUSH_SECONDS, bootstrap, command
-from weir.envoy.clusters import clusters, endpoints, replicas_cluster
+from weir.envoy.clusters import (
+    IN_FLIGHT_STATS,
+    clusters,
+    endpoints,
+    in_flight,
+    replicas_cluster,
+)
 from weir.envoy.listeners import front_listener, listener_port, replica_listener
 from weir.envoy.resources import parse, render, union, version_info
 from weir.envoy.routes import (
     FORCE_HEADER,
     FRONT,
+    LARGEST_BODY_BYTES,
     SCORING_PATH,
-    WAITING_BODY_BYTES,
     front_routes,
     split_of,
     with_keys,
@@ -32,14 +38,16 @@ __all__ = [
     "FLUSH_SECONDS",
     "FORCE_HEADER",
     "FRONT",
+    "IN_FLIGHT_STATS",
+    "LARGEST_BODY_BYTES",
     "SCORING_PATH",
-    "WAITING_BODY_BYTES",
     "bootstrap",
     "clusters",
     "command",
     "endpoints",
     "front_listener",
     "front_routes",
+    "in_flight",
     "listener_port",
     "parse",
     "render",

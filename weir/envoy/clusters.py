@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +14,8 @@ from weir.envoy.resources import Resource, typed
 Health = Literal["HEALTHY", "DRAINING"]
 
 UNLIMITED = 1_000_000
+MISSED = 0.01
+"""Chance that a given replica is not among those drawn."""
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -52,6 +56,31 @@ def endpoints(version: str, addresses: Iterable[tuple[str, Health]]) -> list[Res
             endpoints=[{"lb_endpoints": hosts}] if hosts else [],
         )
     ]
+
+
+IN_FLIGHT_STATS = r"^cluster\..*\.(upstream_rq_active|remaining_retries)$"
+"""Pattern of what ``in_flight`` reads."""
+
+_STATISTIC = re.compile(
+    r"cluster\.(?P<version>[a-z0-9-]+)\."
+    r"(?P<kind>upstream_rq_active|circuit_breakers\.default\.remaining_retries)"
+)
+
+
+def in_flight(statistics: Mapping[str, int]) -> dict[str, int]:
+    """Requests that each version has begun and not ended, from Envoy's statistics by name.
+
+    Those that wait for a slot are retries in progress: between two attempts they are not active.
+    Where both kinds are there the number is a lower bound; it is 0 exactly when there is none.
+    """
+    found: dict[str, int] = {}
+    for name, value in statistics.items():
+        match = _STATISTIC.fullmatch(name)
+        if match is not None:
+            is_active = match["kind"] == "upstream_rq_active"
+            count = int(value) if is_active else UNLIMITED - int(value)
+            found[match["version"]] = max(found.get(match["version"], 0), count)
+    return found
 
 
 def _outer(version: str) -> Resource:
@@ -98,7 +127,7 @@ def _replicas(version: Version, directory: Path) -> Resource:
         },
         connect_timeout="1s",
         lb_policy="LEAST_REQUEST",
-        least_request_lb_config={"choice_count": 4},
+        least_request_lb_config={"choice_count": choices(version.deployment.initial_replicas())},
         circuit_breakers=_unlimited(),
         common_lb_config={
             "healthy_panic_threshold": {"value": 0},
@@ -123,9 +152,19 @@ def _replicas(version: Version, directory: Path) -> Resource:
     )
 
 
+def choices(replicas: int) -> int:
+    """How many replicas Envoy draws by lot, to take the least busy of them.
+
+    Few would often miss the only idle one. All would be worse: a replica that has just died is the
+    least busy, and a retry must have a chance not to draw it again (MISSED each time).
+    """
+    return max(2, math.ceil(math.log(MISSED) / math.log1p(-1 / max(2, replicas))))
+
+
 def _unlimited() -> dict[str, Any]:
     limits = ("max_requests", "max_connections", "max_pending_requests", "max_retries")
-    return {"thresholds": [dict.fromkeys(limits, UNLIMITED)]}
+    # Tracked, because a request that waits for its next attempt is seen nowhere else.
+    return {"thresholds": [{**dict.fromkeys(limits, UNLIMITED), "track_remaining": True}]}
 
 
 def _one_request_a_connection() -> dict[str, Any]:

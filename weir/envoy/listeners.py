@@ -9,7 +9,7 @@ from typing import Any
 
 from weir.endpoint import Version
 from weir.envoy.clusters import replicas_listener
-from weir.envoy.resources import Resource, typed
+from weir.envoy.resources import Resource, seconds, typed
 from weir.envoy.routes import (
     ATTEMPTS_HEADER,
     AUTH_FILTER,
@@ -18,10 +18,13 @@ from weir.envoy.routes import (
     FORCE_HEADER,
     FRONT,
     HOST_HEADER,
+    LARGEST_BODY_BYTES,
     WAIT_HEADER,
-    WAITING_BODY_BYTES,
     replica_routes,
 )
+
+RECEIVING_SECONDS = 60.0
+"""How long a caller may take to send a request."""
 
 _METADATA = "weir"
 _REMEMBERED = {
@@ -55,9 +58,10 @@ def access_log_format() -> dict[str, str]:
         "attempts": _inner_word("attempts", "UPSTREAM_REQUEST_ATTEMPT_COUNT"),
         "id": "%REQ(X-REQUEST-ID)%",
         "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        "forced": _or_dash(f"%REQ({FORCE_HEADER})%"),
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ)%",
+        # A caller's own words, cut: a line must not grow at his pleasure.
+        "forced": _or_dash(f"%REQ({FORCE_HEADER}):64%"),
+        "method": "%REQ(:METHOD):16%",
+        "path": "%PATH(NQ):256%",
     }
 
 
@@ -85,7 +89,7 @@ def front_listener(
     manager = _connection_manager(
         FRONT,
         rds=routes,
-        filters=[_key_filter(), _memory_filter()],
+        filters=[_key_filter(), _body_filter(), _memory_filter()],
         local_replies=_front_replies(),
         # Callers may not steer Envoy by its own headers, not even from this machine.
         use_remote_address=True,
@@ -93,6 +97,8 @@ def front_listener(
             "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]
         },
         request_headers_timeout="30s",
+        request_timeout=seconds(RECEIVING_SECONDS),
+        http_protocol_options={"accept_http_10": True, "default_host_for_http_10": endpoint},
         access_log=[
             {
                 "name": "envoy.access_loggers.file",
@@ -111,7 +117,7 @@ def front_listener(
         stat_prefix=endpoint,
         # A second process on the port has to fail instead of taking half of the connections.
         enable_reuse_port=False,
-        per_connection_buffer_limit_bytes=WAITING_BODY_BYTES,
+        per_connection_buffer_limit_bytes=LARGEST_BODY_BYTES,
         filter_chains=[{"filters": [manager]}],
     )
 
@@ -140,7 +146,7 @@ def replica_listener(version: Version) -> Resource:
         "envoy.config.listener.v3.Listener",
         name=name,
         internal_listener={},
-        per_connection_buffer_limit_bytes=WAITING_BODY_BYTES,
+        per_connection_buffer_limit_bytes=LARGEST_BODY_BYTES,
         filter_chains=[{"filters": [admission, manager]}],
     )
 
@@ -182,6 +188,17 @@ def _key_filter() -> dict[str, Any]:
     }
 
 
+def _body_filter() -> dict[str, Any]:
+    # Only a request that is there whole takes a slot: a caller who sends slowly keeps none busy.
+    return {
+        "name": "envoy.filters.http.buffer",
+        "typed_config": typed(
+            "envoy.extensions.filters.http.buffer.v3.Buffer",
+            max_request_bytes=LARGEST_BODY_BYTES,
+        ),
+    }
+
+
 def _memory_filter() -> dict[str, Any]:
     rules = [
         {
@@ -212,6 +229,16 @@ def _front_replies() -> dict[str, Any]:
                 "Send a key of the endpoint: Authorization: Bearer KEY.",
             ),
             _reply(_status("EQ", 404), "gateway.version_unknown", "%LOCAL_REPLY_BODY%"),
+            _reply(
+                _status("EQ", 413),
+                "gateway.body_too_large",
+                f"A request may have {LARGEST_BODY_BYTES // 2**20} MiB.",
+            ),
+            _reply(
+                _status("EQ", 408),
+                "gateway.body_too_slow",
+                f"A request has to arrive within {RECEIVING_SECONDS:g} seconds.",
+            ),
             # The inner listener closed the connection, at every attempt: there was no free slot.
             _reply(
                 _flags("UC", "UF", "UR"),

@@ -21,7 +21,7 @@ DETAILS_HEADER = "x-weir-details"
 HOST_HEADER = "x-weir-host"
 ATTEMPTS_HEADER = "x-weir-attempts"
 INTERNAL_HEADERS = (WAIT_HEADER, FLAGS_HEADER, DETAILS_HEADER, HOST_HEADER, ATTEMPTS_HEADER)
-WAITING_BODY_BYTES = 16 * 1024 * 1024
+LARGEST_BODY_BYTES = 64 * 1024 * 1024
 AUTH_FILTER = "envoy.filters.http.api_key_auth"
 
 _ATTEMPTS_PER_WAIT = 120
@@ -215,9 +215,9 @@ def _retries(deployment: Deployment) -> dict[str, Any]:
                 ),
             }
         ],
-        # A dead replica has the fewest requests, so that the balancer prefers it; it may have
-        # to be asked often until it names another. Asking costs no network.
-        "host_selection_retry_max_attempts": 100,
+        # A dead replica has the fewest requests, so that the balancer prefers it; it may have to
+        # be asked often (see ``clusters.choices``) until it names another. Asking costs no network.
+        "host_selection_retry_max_attempts": 1000,
     }
 
 
@@ -227,8 +227,10 @@ def _auth(keys: Keys | None) -> dict[str, Any]:
     return typed(
         "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
         credentials=[
-            {"key": keys.primary, "client": "primary"},
-            {"key": keys.secondary, "client": "secondary"},
+            {"key": scheme + key, "client": client}
+            # The filter takes away "Bearer " alone, and the scheme's case is the caller's choice.
+            for scheme in ("", "bearer ", "BEARER ")
+            for client, key in (("primary", keys.primary), ("secondary", keys.secondary))
         ],
     )
 

@@ -18,6 +18,10 @@ class AdminUnavailableError(OSError):
     """Envoy does not run, or does not answer on its socket."""
 
 
+class AdminSilentError(AdminUnavailableError):
+    """Envoy is there and did not answer in time: nothing is known of what it does."""
+
+
 @dataclass(frozen=True)
 class Admin:
     """The admin interface behind ``socket_path``. Methods raise AdminUnavailableError."""
@@ -34,12 +38,6 @@ class Admin:
         """The route configurations that are in effect; keys are blanked out by Envoy."""
         document = self._json("GET", "/config_dump?resource=dynamic_route_configs")
         return [c["route_config"] for c in document.get("configs", ()) if "route_config" in c]
-
-    def listening_ports(self) -> tuple[int, ...]:
-        document = self._json("GET", "/listeners?format=json")
-        addresses = (s.get("local_address", {}) for s in document.get("listener_statuses", ()))
-        ports = (a.get("socket_address", {}).get("port_value") for a in addresses)
-        return tuple(port for port in ports if port)
 
     def active_requests(self, cluster: str) -> dict[str, int]:
         """Requests that each host of ``cluster`` works on, by address."""
@@ -71,6 +69,8 @@ class Admin:
             connection.request(method, path)
             response = connection.getresponse()
             body = response.read()
+        except TimeoutError as error:
+            raise AdminSilentError(f"{self.socket_path}: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             raise AdminUnavailableError(f"{self.socket_path}: {error}") from error
         finally:

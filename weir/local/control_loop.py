@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from weir.local import pids, process_logs
@@ -31,7 +31,12 @@ GATEWAY_SUFFIX = ".gateway"
 LOG = "supervisor"
 """Name of the supervisor's own log."""
 
-_PROBING_THREADS = 16
+ROTATE_LOGS_EVERY_SECONDS = 1.0
+
+# A thread is started when none is idle. A probe of a replica that hangs takes as long as its
+# scoring timeout, and those of one endpoint must not keep all others waiting.
+_PROBING_THREADS = 1024
+_DRAINING_THREADS = 64
 
 
 class ControlLoop:
@@ -44,16 +49,20 @@ class ControlLoop:
         self._folder = home.processes
         self._table = ProcessTable(home)
         self._gateways = gateways or LocalGateways(home)
-        self._executor = ThreadPoolExecutor(_PROBING_THREADS, thread_name_prefix="weir-probe")
+        self._probing = ThreadPoolExecutor(_PROBING_THREADS, thread_name_prefix="weir-probe")
+        self._draining = ThreadPoolExecutor(_DRAINING_THREADS, thread_name_prefix="weir-drain")
         self._publisher = Publisher(self._gateways, say)
         self.say = say
         self._processes: dict[str, Supervised] = {}
         self._specs: dict[str, ProcessSpec] = {}
         self._files: dict[str, tuple[int, int, int]] = {}
         self._rotate_at = 0.0
+        self._rotate_logs_at = 0.0
         self._tidy_at = 0.0
         self._halting = False
-        self._around = Surroundings(home, self._executor, self._gateways, self._ports, say)
+        self._around = Surroundings(
+            home, self._probing, self._draining, self._gateways, self._ports, say
+        )
 
     def adopt(self, now: float) -> None:
         """Take over what an earlier supervisor started; end what no status knows of."""
@@ -64,10 +73,10 @@ class ControlLoop:
             seen = self._table.recorded(name)
             if seen is None:
                 continue
-            mark = marker(self._home, name, seen.generation)
-            running = _find(seen, mark, marked.get(mark, []))
+            own = {m: pids_ for m, pids_ in marked.items() if m.split("/")[1] == name}
+            running = _find(seen, marker(self._home, name, seen.generation), own)
             if running is not None:
-                marked.pop(mark, None)
+                marked.pop(running.marker, None)
             self._processes[name] = Supervised(name, self._around, seen, running, now)
         for mark, orphans in marked.items():
             self.say(f"ending what is left of {mark}: {orphans}")
@@ -91,9 +100,13 @@ class ControlLoop:
             if process.gone:
                 del self._processes[process.name]
         self._publisher.publish(self._addresses())
+        if now >= self._rotate_logs_at:
+            self._rotate_logs_at = now + ROTATE_LOGS_EVERY_SECONDS
+            for name in (LOG, *self._processes):
+                process_logs.rotate(self._home.log(name))
         if now >= self._rotate_at:
             self._rotate_at = now + ROTATE_EVERY_SECONDS
-            self._rotate()
+            self._rotate_access_logs()
         if now >= self._tidy_at and not self._halting:
             self._tidy_at = now + TIDY_EVERY_SECONDS
             kept = {LOG, *self._specs, *self._processes}
@@ -114,7 +127,8 @@ class ControlLoop:
         return self._halting and not self._processes
 
     def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._probing, self._draining):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _wanted(self, process: Supervised) -> ProcessSpec | None:
         if not self._halting:
@@ -174,9 +188,8 @@ class ControlLoop:
         statuses = (process.status.port for process in self._processes.values())
         return {port for port in (*specs, *statuses) if port}
 
-    def _rotate(self) -> None:
-        for name in (LOG, *self._processes):
-            process_logs.rotate(self._home.log(name))
+    def _rotate_access_logs(self) -> None:
+        for name in self._processes:
             if name.endswith(GATEWAY_SUFFIX) and name in self._specs:
                 try:
                     self._gateways.rotate_access_log(name.removesuffix(GATEWAY_SUFFIX))
@@ -184,12 +197,16 @@ class ControlLoop:
                     self.say(f"{name}: cannot rotate the access log: {error!r}")
 
 
-def _find(seen: ProcessStatus, mark: str, marked: list[int]) -> Running | None:
-    """The process of a status, when it still runs."""
+def _find(seen: ProcessStatus, mark: str, marked: Mapping[str, Sequence[int]]) -> Running | None:
+    """The process of a status, when it still runs; ``marked`` has all of its name by marker."""
     if seen.pid is not None and pids.is_alive(seen.pid, seen.process_started_at, seen.boot):
         found = pids.marker_of(seen.pid)
         if found is None or found == mark:
             return Running(seen.pid, seen.process_started_at, mark)
-    # The supervisor may have died between the start and writing the pid down.
-    leader = next((pid for pid in marked if pids.is_leader(pid)), None)
-    return None if leader is None else Running(leader, pids.started_at(leader), mark)
+    # The supervisor may have died between the start and writing the pid down, or the disk was
+    # full when it restarted the process. Generations are times of start.
+    for each in sorted(marked, key=lambda m: (m == mark, m), reverse=True):
+        leader = next((pid for pid in marked[each] if pids.is_leader(pid)), None)
+        if leader is not None:
+            return Running(leader, pids.started_at(leader), each)
+    return None

@@ -65,8 +65,9 @@ def supervise(home: Home) -> None:
     # Handlers, not SIG_IGN: an ignored signal would stay ignored in every process started.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGHUP, lambda *_: None)
-    loop.adopt(time.monotonic())
+    # First the record: with a full disk nobody could find this supervisor, and what runs is left.
     write_record(home)
+    loop.adopt(time.monotonic())
     _say(f"supervising {home.root}, pid {os.getpid()}")
     run(loop, home)
     _say("ended")

@@ -8,7 +8,7 @@ from typing import cast
 
 from weir import envoy
 from weir.envoy.clusters import Health
-from weir.local.admin import Admin, AdminUnavailableError
+from weir.local.admin import Admin, AdminSilentError, AdminUnavailableError
 from weir.local.gateway_files import GatewayFiles
 from weir.local.home import Home, write_atomically
 
@@ -32,7 +32,8 @@ def active_requests(home: Path, endpoint: str, version: str, address: str) -> in
     """Requests that the replica at ``address`` works on now.
 
     At least 1 as long as Envoy has not taken the newest ``publish``, because it may still send
-    something new. 0 without a running gateway, or when the replica is unknown to it.
+    something new, and while it does not answer in time. 0 without a running gateway, or when the
+    replica is unknown to it.
     """
     if not _directory(home, endpoint).is_dir():
         return 0
@@ -42,6 +43,8 @@ def active_requests(home: Path, endpoint: str, version: str, address: str) -> in
     try:
         active = admin.active_requests(cluster)
         seen = admin.stats(f"^cluster\\.{version}\\.replicas\\.version_text$").get(statistic)
+    except AdminSilentError:
+        return 1
     except AdminUnavailableError:
         return 0
     if address not in active:

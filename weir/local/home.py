@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -83,6 +84,11 @@ class Home:
         if len(os.fsencode(inside)) + 1 + _LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
             return self._folder("run")
         return _private_temporary_folder(f"weir-{os.getuid()}-{self.digest}")
+
+    def forget_sockets(self) -> None:
+        """Remove the folder for sockets if it lies outside the home. Nothing may run any more."""
+        if self.run != self.root / "run":
+            shutil.rmtree(self.run, ignore_errors=True)
 
     def process_spec(self, name: str) -> Path:
         return self.processes / f"{name}.json"

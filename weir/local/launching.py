@@ -48,7 +48,7 @@ class Running:
         self.pid = pid
         self.process_started_at = process_started_at
         self.exit_code: int | None = None
-        self._marker = marker
+        self.marker = marker
         self._popen = popen
 
     def has_ended(self) -> bool:
@@ -66,12 +66,13 @@ class Running:
     def kill_rest(self) -> None:
         """End what the process left behind, for example workers that still hold its port.
 
-        To be called after ``has_ended``.
+        To be called as soon as ``has_ended``: that is all of its session, whatever environment
+        they have made for themselves, and all that carry its marker.
         """
-        for pid, marker in pids.marked(self._marker):
-            if marker == self._marker:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        marked = {pid for pid, marker in pids.marked(self.marker) if marker == self.marker}
+        for pid in {*marked, *pids.in_session(self.pid)}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         if not self.has_ended():

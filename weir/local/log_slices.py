@@ -22,7 +22,6 @@ MARGIN_SECONDS = 1.0
 """How far lines may be out of order; what is read too much, the query leaves out again."""
 
 _BLOCK_BYTES = 65_536
-_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,13 @@ def _first_completion(descriptor: int, size: int, path: Path) -> float | None:
     found = _line_from(descriptor, 0, size)
     if found is not None:
         return found[1]
-    if b"\n" in os.pread(descriptor, _BLOCK_BYTES, 0):
+    if (
+        _line_start(descriptor, 1, size) < size
+        or os.pread(descriptor, 1, max(0, size - 1)) == b"\n"
+    ):
         raise TelemetryUnavailable(
             "telemetry.malformed",
-            "no line at the beginning of this access log can be understood.",
+            "no line of this access log can be understood.",
             remedy="Was it written by another program? Move it away; weir goes on with a new one.",
             where=str(path),
         )
@@ -145,11 +147,10 @@ def _offset_of(descriptor: int, size: int, instant: float) -> int:
 def _line_from(descriptor: int, offset: int, size: int) -> tuple[int, float] | None:
     """End and completion of the first readable line that begins at or after ``offset``.
 
-    None when there is none up to the end, or in so long a stretch of rubbish that it is as good
-    as the end.
+    None when there is none up to the end.
     """
     begin = _line_start(descriptor, offset, size)
-    for _ in range(_ATTEMPTS):
+    while begin < size:
         block = os.pread(descriptor, min(_BLOCK_BYTES, size - begin), begin)
         cut = 0
         while (newline := block.find(b"\n", cut)) >= 0:
@@ -157,9 +158,8 @@ def _line_from(descriptor: int, offset: int, size: int) -> tuple[int, float] | N
             if completed is not None:
                 return begin + newline + 1, completed
             cut = newline + 1
-        if not cut:
-            return None
-        begin += cut
+        # Without any line end it is longer than a line of Envoy's: on to the next.
+        begin = begin + cut if cut else _line_start(descriptor, begin + len(block), size)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -9,7 +10,17 @@ import psutil
 
 from weir.process_identity import boot, is_alive, started_at
 
-__all__ = ["MARKER", "boot", "is_alive", "is_leader", "marked", "marker_of", "started_at"]
+__all__ = [
+    "MARKER",
+    "boot",
+    "in_session",
+    "is_alive",
+    "is_leader",
+    "marked",
+    "marker_of",
+    "port_of",
+    "started_at",
+]
 
 MARKER = "WEIR_PROCESS"
 """Environment variable of every process weir starts: <home digest>/<name>/<generation>."""
@@ -23,12 +34,28 @@ def marker_of(pid: int) -> str | None:
         return None
 
 
+def port_of(pid: int) -> int | None:
+    """The port that weir gave the process, from its environment."""
+    try:
+        return int(psutil.Process(pid).environ()["PORT"])
+    except (psutil.Error, OSError, KeyError, ValueError):
+        return None
+
+
 def marked(prefix: str) -> Iterator[tuple[int, str]]:
     """Every running process of this user whose marker begins with ``prefix``: pid and marker."""
     for pid in psutil.pids():
         marker = marker_of(pid)
         if marker is not None and marker.startswith(prefix) and started_at(pid) is not None:
             yield pid, marker
+
+
+def in_session(leader: int) -> Iterator[int]:
+    """Every process of the session that ``leader`` began, but not itself."""
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if pid != leader and os.getsid(pid) == leader:
+                yield pid
 
 
 def is_leader(pid: int) -> bool:

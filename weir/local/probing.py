@@ -12,6 +12,8 @@ from weir.local.processes import Probe
 STARTING_PERIOD_SECONDS = 0.25
 """An impatient prober asks this often while the process is not well: somebody waits for it."""
 
+_LONGEST_ANSWER = 65_536
+
 
 def ask(probe: Probe, port: int | None) -> str:
     """Ask once. Empty when the process is well, else what is wrong, in a few words."""
@@ -25,7 +27,11 @@ def ask(probe: Probe, port: int | None) -> str:
                 "User-Agent: weir-probe\r\nConnection: close\r\n\r\n"
             )
             connection.sendall(request.encode("ascii", "replace"))
-            return _judge(_status_line(connection, deadline), probe.target)
+            answer = _answer(connection, deadline, whole=bool(probe.wanted_text))
+            said = _judge(answer.split(b"\r\n", 1)[0], probe.target)
+            if said or probe.wanted_text.encode() in answer:
+                return said
+            return f"{probe.target} does not show {probe.wanted_text.strip()}"
     except TimeoutError:
         return f"no answer within {probe.timeout_seconds:g} s"
     except OSError as error:
@@ -97,16 +103,17 @@ def _connected(probe: Probe, port: int | None) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port or 0), timeout=probe.timeout_seconds)
 
 
-def _status_line(connection: socket.socket, deadline: float) -> bytes:
+def _answer(connection: socket.socket, deadline: float, *, whole: bool) -> bytes:
+    """The answer up to the end of its first line, or as much of the whole as a probe reads."""
     received = b""
-    while b"\r\n" not in received and len(received) < 4096:
+    while (whole or b"\r\n" not in received) and len(received) < _LONGEST_ANSWER:
         # A server that sends a byte now and then must not stretch the timeout.
         connection.settimeout(max(deadline - time.monotonic(), 0.001))
-        chunk = connection.recv(1024)
+        chunk = connection.recv(_LONGEST_ANSWER)
         if not chunk:
             break
         received += chunk
-    return received.split(b"\r\n", 1)[0]
+    return received
 
 
 def _judge(status_line: bytes, target: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 MAXIMUM_BYTES = 5_000_000
-"""A log file that grew beyond this is set aside; one older file is kept."""
+"""Of a log file that grew beyond this the last so many bytes are set aside, once."""
 
 _BLOCK_BYTES = 65_536
 
@@ -20,16 +19,20 @@ def older(log: Path) -> Path:
 
 
 def rotate(log: Path, maximum_bytes: int = MAXIMUM_BYTES) -> bool:
-    """Set ``log`` aside when it is too large; True when that was done.
+    """Set the end of ``log`` aside when it is too large; True when that was done.
 
     The process keeps writing to the same open file (in append mode), so the content is copied
-    and the file emptied; lines written between the two are lost.
+    and the file emptied; lines written between the two are lost. However fast it writes, no more
+    than ``maximum_bytes`` are copied.
     """
     try:
-        if log.stat().st_size <= maximum_bytes:
+        size = log.stat().st_size
+        if size <= maximum_bytes:
             return False
         temporary = log.with_name(f".{log.name}.tmp")
-        shutil.copyfile(log, temporary)
+        with log.open("rb") as file:
+            file.seek(size - maximum_bytes)
+            temporary.write_bytes(file.read(maximum_bytes))
         os.truncate(log, 0)
         temporary.replace(older(log))
     except OSError:

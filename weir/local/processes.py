@@ -31,12 +31,13 @@ class Probe:
     """How the supervisor asks a process whether it is well; thresholds count in a row.
 
     ``http`` wants a status of 200 to 399 from ``target`` on the process's port, ``unix_http`` the
-    same on ``socket_path``, ``tcp`` a connection to the port.
+    same on ``socket_path`` and ``wanted_text`` in the answer, ``tcp`` a connection to the port.
     """
 
     kind: Literal["http", "tcp", "unix_http"]
     target: str = "/"
     socket_path: str = ""
+    wanted_text: str = ""
     period_seconds: float = 1.0
     timeout_seconds: float = 2.0
     initial_delay_seconds: float = 0.0

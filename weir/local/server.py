@@ -50,13 +50,15 @@ def running_server(home: Path) -> ServerAddress | None:
 def want_server(home: Path, port: int | None = None) -> None:
     """Ask for the embedded server; it may not be ready yet. Idempotent.
 
-    A server that is there keeps its port unless another is given. Raises PermanentError
-    ``server.port_taken`` for a port that somebody else uses.
+    A server that is there keeps its port unless another is given, or somebody else has taken the
+    port since. Raises PermanentError ``server.port_taken`` for ``port`` itself.
     """
     table = ProcessTable(home)
     wanted = table.spec(SERVER)
-    if wanted is None or (port is not None and wanted.port != port):
-        table.put(server_spec(Home(home), _choose_port(port)))
+    known = wanted.port if wanted is not None else None
+    if known is not None and port in (None, known) and (_runs(table) or _is_free(known)):
+        return
+    table.put(server_spec(Home(home), _choose_port(port)))
 
 
 def await_server(home: Path) -> ServerAddress:
@@ -145,6 +147,11 @@ def _process_template(server: ServerAddress) -> dict[str, Any]:
     known.raise_for_status()
     template: dict[str, Any] = known.json()["prefect"]["process"]["default_base_job_configuration"]
     return template
+
+
+def _runs(table: ProcessTable) -> bool:
+    status = table.status(SERVER)
+    return status is not None and status.pid is not None and status.state != "backing_off"
 
 
 def _common_settings(data: Path) -> dict[str, str]:

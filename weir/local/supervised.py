@@ -30,7 +30,8 @@ class Surroundings:
     """What all processes of a supervisor share. ``ports_in_use`` are the other processes'."""
 
     home: Home
-    executor: Executor
+    probing: Executor
+    draining: Executor
     gateways: Gateways
     ports_in_use: Callable[[], Collection[int]]
     say: Callable[[str], None]
@@ -87,6 +88,8 @@ class Supervised:
                 pid=running.pid,
                 process_started_at=running.process_started_at,
                 boot=pids.boot(),
+                generation=running.marker.split("/")[2],
+                port=pids.port_of(running.pid) or self.status.port,
             )
 
     def want(self, spec: ProcessSpec | None) -> None:
@@ -190,7 +193,7 @@ class Supervised:
         return None
 
     def _ask_from(self, spec: ProcessSpec, port: int | None, now: float) -> None:
-        executor = self._around.executor
+        executor = self._around.probing
         self._readiness = self._liveness = None
         if spec.readiness is not None:
             self._readiness = Prober(spec.readiness, port, executor, now, impatient=True)
@@ -224,10 +227,10 @@ class Supervised:
     def _begin_stop(self, reason: str, now: float, drain: bool = True) -> None:
         replica, address = self.replica_of, self.status.address
         draining = None
-        if drain and replica and address and self.status.state in ("ready", "unready"):
+        if drain and replica and address:
             draining = Drain(
                 self._around.gateways,
-                self._around.executor,
+                self._around.draining,
                 self.status.labels,
                 address,
                 now,
@@ -260,8 +263,10 @@ class Supervised:
     def _back_off(self, now: float, code: int | None, message: str) -> None:
         healthy = self._ready_since is not None and now - self._ready_since >= HEALTHY_SECONDS
         self._exits_in_a_row = 1 if healthy else self._exits_in_a_row + 1
-        failed = 0 if self._ready_since is not None else self.status.failed_starts + 1
-        pause = backoff_seconds(self._exits_in_a_row)
+        was_ready = self._ready_since is not None
+        failed = 0 if was_ready else self.status.failed_starts + 1
+        first = was_ready and self._exits_in_a_row == 1
+        pause = 0.0 if first else backoff_seconds(self._exits_in_a_row)
         self._start_at = now + pause
         self._say(f"{message}; next start in {pause:g} s")
         self._record(

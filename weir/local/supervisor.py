@@ -77,6 +77,8 @@ def stop_everything(home: Path | Home) -> tuple[str, ...]:
         loop.adopt(time.monotonic())
         loop.halt()
         run(loop, home, until=time.monotonic() + _STOP_SECONDS)
+        if loop.is_done:
+            home.forget_sockets()
     return tuple(sorted(ran))
 
 
@@ -193,6 +195,7 @@ def _spawn(home: Home, lock: int) -> None:
 
 
 def _not_started(home: Home, *, held: bool) -> WeirError:
+    """Why no supervisor runs. Raises PermanentError ``disk.*`` when it could not write anything."""
     log = home.log(LOG)
     if held:
         return TemporaryError(
@@ -201,6 +204,9 @@ def _not_started(home: Home, *, held: bool) -> WeirError:
             remedy="Wait until it is through, then run again.",
             where=str(home.root),
         )
+    trial = home.root / "supervisor.trial"
+    write_atomically(trial, "as much as a supervisor has to write", PRIVATE_FILE)
+    trial.unlink()
     return PermanentError(
         "supervisor.not_started",
         f"the supervisor does not start: {' | '.join(process_logs.last_lines(log, 3))}",

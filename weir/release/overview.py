@@ -12,13 +12,15 @@ from weir.rollout import Decision
 def overview(platform: Platform, document: EndpointDocument) -> dict[str, Any]:
     """The endpoint as JSON-ready data: split, versions with health, release with evidence.
 
-    ``split`` is what the gateway follows now, ``wanted_split`` what the document says.
+    ``split`` is what the gateway follows now, ``wanted_split`` what the document says;
+    ``gateway_trouble`` says why callers cannot be served at all, and is empty otherwise.
     """
     endpoint = document.endpoint
     actual = platform.traffic.split(endpoint.name)
     return {
         "endpoint": endpoint.name,
         "scoring_uri": platform.traffic.scoring_uri(endpoint.name),
+        "gateway_trouble": platform.traffic.trouble(endpoint.name),
         "control": endpoint.control,
         "default": endpoint.default,
         "previous": document.previous,

@@ -6,6 +6,7 @@ from weir.document import EndpointDocument
 from weir.errors import UserError
 from weir.holding import this_process
 from weir.ports import Platform
+from weir.readiness import await_idle
 from weir.release import transitions
 from weir.release.beginning import refuse_if_held
 from weir.release.housekeeping import forget_unused_images
@@ -50,9 +51,10 @@ def remove_version(platform: Platform, endpoint: str, version: str) -> None:
             where=f"endpoint {endpoint}",
         )
     trimmed = document.endpoint.without_version(version)
+    await_idle(platform, document.endpoint, version)
+    platform.workloads.remove(endpoint, version)
     if trimmed.split is not None:
         platform.traffic.apply(trimmed)
-    platform.workloads.remove(endpoint, version)
 
     def removed(document: EndpointDocument) -> EndpointDocument:
         return transitions.without_version(document, version)

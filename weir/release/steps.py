@@ -9,7 +9,7 @@ from weir.document import Ending, EndpointDocument, Outcome, Phase
 from weir.endpoint import Endpoint, Split
 from weir.errors import EndpointBusy, UserError, VersionUnhealthy
 from weir.ports import BuildContext, CheckReport, Image, Platform
-from weir.readiness import wait_until_ready
+from weir.readiness import await_idle, wait_until_ready
 from weir.release import transitions
 from weir.release.housekeeping import forget_unused_images
 from weir.release.ledger import Ledger
@@ -179,14 +179,18 @@ def is_effective(platform: Platform, document: EndpointDocument) -> bool:
 
 
 def retire(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
-    """Versions that are not needed any more are drained and gone. Returns their names."""
+    """Versions that are not needed any more are drained and gone. Returns their names.
+
+    The gateway forgets a version last: what it has in its hands for it is answered first.
+    """
     document = ledger.update(lambda document: transitions.reached(document, Phase.RETIRE))
     gone = document.retiring
     for name in gone:
         trimmed = document.endpoint.without_version(name)
+        await_idle(platform, document.endpoint, name)
+        platform.workloads.remove(document.endpoint.name, name)
         if trimmed.split is not None:
             _apply(platform, ledger, trimmed)
-        platform.workloads.remove(document.endpoint.name, name)
         document = ledger.update(
             lambda document, name=name: transitions.without_version(document, name)  # type: ignore[misc]
         )

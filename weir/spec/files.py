@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weir.content import iter_files, tree_digest
+from weir.content import file_digest, iter_files, tree_digest
+from weir.errors import UserError
 from weir.spec.explain import shown
 from weir.spec.release import ReleaseSpec
+from weir.spec.requirements import words_of
 
 Step = tuple[str | int, ...]
 
@@ -43,8 +45,9 @@ def files_of(spec: ReleaseSpec, directory: Path) -> ReleaseFiles:
 def digest_of(spec: ReleaseSpec, directory: Path) -> str:
     """SHA-256 over the normalised spec and the content of every file that it refers to.
 
-    Where files lie and what they are called in the spec does not count, only what they hold.
-    Raises OSError.
+    Where files lie and what they are called in the spec does not count, only what they hold, and
+    of the requirements what ``requirements.words_of`` says. Raises OSError, and UserError for
+    those.
     """
     settings = spec.model_dump(mode="json")
     for part, field in (
@@ -62,8 +65,10 @@ def digest_of(spec: ReleaseSpec, directory: Path) -> str:
             ("source_directory", files.source_directory),
         )
     } | {
-        name: None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in (("requirements", files.requirements), ("samples", files.samples))
+        "samples": None if files.samples is None else file_digest(files.samples),
+        "requirements": None
+        if files.requirements is None
+        else hashlib.sha256("\n".join(words_of(files.requirements)).encode()).hexdigest(),
     }
     whole = json.dumps({"settings": settings, "contents": contents}, sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
@@ -125,7 +130,8 @@ class _Looking:
             yield from self.entry_script(source)
         requirements = self.named("inference", "requirements")
         if requirements is not None:
-            _, wrong = self.look(requirements, self.directory, "file")
+            path, wrong = self.look(requirements, self.directory, "file")
+            wrong = wrong or _unusable_requirements(path)
             if wrong:
                 yield ("inference", "requirements"), wrong
 
@@ -147,6 +153,14 @@ class _Looking:
         wrong = wrong or _not_ndjson(path)
         if wrong:
             yield ("check", "samples"), wrong
+
+
+def _unusable_requirements(path: Path) -> str:
+    try:
+        list(words_of(path))
+    except UserError as error:
+        return f"{error.where}: {error.message} {error.remedy}"
+    return ""
 
 
 def _not_ndjson(path: Path) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ class FakeUv:
     def __call__(self, argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         self.calls.append(next(name for name in ("venv", "install", "freeze") if name in argv))
         if "venv" in argv:
-            Path(argv[-1]).mkdir(parents=True)
+            python = Path(argv[-1]) / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            python.symlink_to(sys.executable)
         failed = self.calls[-1] == self.fails
         return subprocess.CompletedProcess(argv, int(failed), "flask==3.1.0\n", "error: told to")
 
 
 def recipe(folder: Path, text: str) -> Recipe:
+    folder.mkdir(exist_ok=True)
     path = folder / "requirements.txt"
     path.write_text(text)
     return Recipe(path, ("server==1",))
@@ -45,6 +49,45 @@ def test_another_requirement_pin_or_included_line_is_another_environment(tmp_pat
     assert Recipe(first.requirements, ("server==2",)).digest() != before
     (tmp_path / "base.txt").write_text("flask==3.0.0\n")
     assert first.digest() != before
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["./lib", "lib @ ./lib", "lib/", "file:{here}/lib", "lib @ file://{here}/lib", "-f lib"],
+)
+def test_another_content_of_a_local_package_is_another_environment(
+    tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "setup.py").write_text("1")
+    wanted = recipe(tmp_path, line.format(here=tmp_path))
+    before = wanted.digest()
+    (tmp_path / "lib" / "setup.py").write_text("2")
+    assert wanted.digest() != before
+
+
+def test_a_folder_that_is_called_like_a_package_is_no_part_of_it(tmp_path: Path) -> None:
+    wanted = recipe(tmp_path, "numpy[extra]>=1; python_version > '3'\n")
+    before = wanted.digest()
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "note").write_text("1")
+    assert wanted.digest() == before
+
+
+def test_a_package_that_would_stay_a_link_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="without -e") as raised:
+        recipe(tmp_path, "-e ./lib\n").digest()
+    assert raised.value.reason == "image.requirements_editable"
+
+
+def test_an_environment_whose_python_is_gone_is_built_again(tmp_path: Path) -> None:
+    uv, home = FakeUv(), Home(tmp_path / "home")
+    wanted = recipe(tmp_path, "flask\n")
+    digest = Environments(home, run=uv).ensure(wanted)
+    (home.environment(digest) / "bin" / "python").unlink()
+    (home.environment(digest) / "bin" / "python").symlink_to(tmp_path / "gone")
+    Environments(home, run=uv).ensure(wanted)
+    assert uv.calls == ["venv", "install", "freeze"] * 2
 
 
 def test_an_included_file_that_is_missing_is_named(tmp_path: Path) -> None:

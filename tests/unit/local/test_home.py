@@ -5,6 +5,7 @@ import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -55,6 +56,21 @@ def test_no_socket_path_is_too_long_for_the_operating_system(tmp_path: Path) -> 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert home.socket("e" * 63) == path != home.socket("e" * 62)
     path.parent.rmdir()
+
+
+def test_a_folder_for_sockets_outside_the_home_is_removed_when_nothing_runs(
+    tmp_path: Path,
+) -> None:
+    far = Home(tmp_path / ("deep" * 20) / "home")
+    far.socket("fraud").touch()
+    far.forget_sockets()
+    assert not Path(far.run / "fraud.sock").exists()
+    far.run.rmdir()
+    with TemporaryDirectory(prefix="w") as short:
+        near = Home(Path(short))
+        near.socket("fraud").touch()
+        near.forget_sockets()
+        assert near.socket("fraud").exists()
 
 
 def test_a_folder_for_sockets_that_others_may_enter_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,16 @@ def answering(raw: bytes) -> Iterator[int]:
 def test_an_answer_is_judged_by_its_status(raw: bytes, reason: str) -> None:
     with answering(raw) as port:
         assert ask(PROBE, port) == reason
+
+
+def test_an_answer_has_to_show_the_wanted_text() -> None:
+    wanted = replace(PROBE, wanted_text=":8080\n")
+    with answering(b"HTTP/1.1 200 OK\r\n\r\nfront::127.0.0.1:8080\n") as port:
+        assert ask(wanted, port) == ""
+    with answering(b"HTTP/1.1 200 OK\r\n\r\nfront::127.0.0.1:80\n") as port:
+        assert ask(wanted, port) == "/ does not show :8080"
+    with answering(b"HTTP/1.1 503 No\r\n\r\n:8080\n") as port:
+        assert ask(wanted, port) == "/ answered 503"
 
 
 def test_a_closed_port_is_refused() -> None:

@@ -20,8 +20,14 @@ def test_a_large_log_is_set_aside_while_the_process_keeps_writing(tmp_path: Path
         writer.flush()
         assert rotate(log, maximum_bytes=10)
         writer.write("four\n")
-    assert older(log).read_text() == "one\ntwo\nthree\n"
     assert log.read_text() == "four\n"
+
+
+def test_of_a_huge_log_only_the_end_is_set_aside(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("one\ntwo\nthree\n")
+    assert rotate(log, maximum_bytes=10)
+    assert older(log).read_text() == "two\nthree\n"
 
 
 def test_last_lines_reach_back_into_what_was_set_aside(tmp_path: Path) -> None:

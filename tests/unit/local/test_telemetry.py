@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Sequence
@@ -138,6 +139,24 @@ def test_a_malformed_line_costs_only_itself(telemetry, gateway, rubbish):
     gateway.log([Request(at(2))], tail=rubbish * 3)
     gateway.log([Request(at(3))])
     assert total(telemetry, 0, 60) == 3
+
+
+LONG = json.dumps({"forced": "\\u00ff" * 20_000}) + "\n"
+"""Longer than a line of Envoy's can be."""
+
+
+@pytest.mark.parametrize("before", [0, 1, 300])
+def test_a_line_longer_than_envoys_own_hides_no_other(telemetry, gateway, before):
+    gateway.log([Request(at(number / 10)) for number in range(before)], tail=LONG)
+    gateway.log([Request(at(40 + number / 10)) for number in range(300)])
+    assert total(telemetry, -10, 100) == before + 300
+    assert total(telemetry, 50, 60) == 100
+
+
+def test_a_log_of_one_line_that_cannot_be_understood_is_no_empty_one(telemetry, gateway):
+    gateway.log([], tail=LONG)
+    with pytest.raises(TelemetryUnavailable):
+        total(telemetry, 0, 60)
 
 
 def test_a_log_in_which_nothing_can_be_understood_is_unavailable_rather_than_empty(

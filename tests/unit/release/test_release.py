@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -394,6 +395,53 @@ def test_a_taken_over_process_puts_the_gateway_where_the_newest_document_wants_i
         release(replace(there.platform, traffic=Sleepy()), loaded("v2"), a_dead_process(there))
     assert slept
     assert str(there.traffic.split("fraud")) == "v1 100 %"
+
+
+def test_a_version_goes_when_its_requests_have_ended_and_the_gateway_forgets_it_last() -> None:
+    there = with_v1(v2=0.5)
+    seen: list[str] = []
+
+    class Watched:
+        """Requests to v2 are under way at the first three looks after the rollback."""
+
+        looks = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(there.traffic, name)
+
+        def in_flight(self, endpoint: str) -> dict[str, int]:
+            split = there.traffic.split("fraud")
+            if split is None or split.percentile("v2"):
+                return {}
+            self.looks += 1
+            seen.append("asked")
+            return {"v2": 4 - self.looks}
+
+        def apply(self, endpoint: Endpoint) -> Any:
+            if endpoint.version("v2") is None:
+                seen.append("forgotten")
+            return there.traffic.apply(endpoint)
+
+    class Removing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(there.workloads, name)
+
+        def remove(self, endpoint: str, version: str) -> None:
+            seen.append("removed")
+            there.workloads.remove(endpoint, version)
+
+    platform = replace(there.platform, traffic=Watched(), workloads=Removing())
+    assert release(platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
+    assert seen == ["asked"] * 4 + ["removed", "forgotten"]
+
+
+def test_a_version_whose_requests_never_end_goes_after_their_longest_time() -> None:
+    there = with_v1(v2=0.5)
+    there.traffic.hanging = {"v2": 1}
+    began = there.clock.now()
+    assert release(there.platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
+    assert there.workloads.versions("fraud") == ("v1",)
+    assert timedelta(seconds=60) < there.clock.now() - began < timedelta(seconds=100)
 
 
 def test_requests_that_hang_delay_the_step_until_they_end() -> None:
