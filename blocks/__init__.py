@@ -1,5 +1,5 @@
 """Prefect blocks: typed settings; the only place where flows choose adapters."""
 
-from blocks.platform import LocalPlatform, PlatformBlock, open_platform
+from blocks.platform import LOCAL, LocalPlatform, PlatformBlock, open_platform
 
-__all__ = ["LocalPlatform", "PlatformBlock", "open_platform"]
+__all__ = ["LOCAL", "LocalPlatform", "PlatformBlock", "open_platform"]

@@ -10,10 +10,11 @@ from prefect.runtime import flow_run
 from blocks import open_platform
 from tasks.narration import tell
 from weir.document import Holder, PastRelease
-from weir.errors import PermanentError
 from weir.holding import this_process
 from weir.ports import Platform
 from weir.release import beginning
+from weir.release.documents import readable
+from weir.release.ledger import living_holder
 from weir.release.reading import read_release
 
 
@@ -50,27 +51,23 @@ def begin_release(
 
 
 def abandoned_releases(platform: str) -> list[str]:
-    """Endpoints with an unfinished release that no living process holds, and nobody held back.
-
-    An endpoint whose state cannot be read is told of and left out: the others need their turn.
-    """
+    """Endpoints with an unfinished release that no living process holds, and nobody held back."""
     chosen = open_platform(platform)
-    now = chosen.clock.now()
+    return [
+        document.endpoint.name
+        for document in readable(chosen, tell)
+        if document.release is not None
+        and (document.release.holder is not None or document.release.ending is not None)
+        and living_holder(chosen, document) is None
+    ]
 
-    def is_abandoned(name: str) -> bool:
-        try:
-            document = chosen.state.read(name)
-        except PermanentError as error:
-            tell(f"endpoint {name} is left out: {error}")
-            return False
-        return (
-            document is not None
-            and document.release is not None
-            and (document.release.holder is not None or document.release.ending is not None)
-            and not chosen.state.holder_is_alive(document, now)
-        )
 
-    return [name for name in chosen.state.endpoints() if is_abandoned(name)]
+def finish_interrupted_commands(platform: str) -> None:
+    """The gateway follows each document also where a person's command was killed before that."""
+    chosen = open_platform(platform)
+    for document in readable(chosen, tell):
+        if document.release is None and living_holder(chosen, document) is None:
+            beginning.catch_up(chosen, document)
 
 
 def take_over(endpoint: str, platform: str, *, unpause: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,31 +12,60 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Completed, Failed
 
-from blocks import open_platform
+from blocks import LOCAL, open_platform
 from tasks.holding import opened
 from tasks.narration import tell
 from weir.document import Outcome, PastRelease
 from weir.errors import EndpointBusy, PermanentError, WeirError
 from weir.release import operator, steps
+from weir.release.documents import readable
 
 
 @contextmanager
 def letting_go(endpoint: str, platform: str) -> Iterator[None]:
     """Whatever interrupts the run, all traffic is on the control and the endpoint is free again.
 
-    Only a process that dies without notice leaves the split as it was; the next run goes on.
+    A second signal does not interrupt that. Only a process that dies without notice leaves the
+    split as it was; the next run goes on.
     """
     try:
         yield
     except BaseException:
-        chosen, ledger = opened(endpoint, platform)
-        try:
-            split = steps.stand_back(chosen, ledger)
-            at = f"{endpoint} is left at {split}" if split else f"{endpoint} takes no traffic yet"
-            tell(f"interrupted: {at}; go on with weir resume {endpoint}, or release it again")
-        except WeirError as error:
-            tell(f"interrupted: {endpoint} could not be put back: {error}")
+        with uninterrupted():
+            _stand_back(endpoint, platform)
         raise
+
+
+def _stand_back(endpoint: str, platform: str) -> None:
+    chosen, ledger = opened(endpoint, platform)
+    try:
+        split = steps.stand_back(chosen, ledger)
+    except EndpointBusy as error:
+        tell(f"interrupted: {error.message}")
+    except WeirError as error:
+        tell(f"interrupted: {endpoint} could not be put back: {error}")
+    else:
+        at = f"{endpoint} is left at {split}" if split else f"{endpoint} takes no traffic yet"
+        where = "" if platform == LOCAL else f" --platform {platform}"
+        tell(f"interrupted: {at}; go on with weir resume {endpoint}{where}, or release it again")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Signals that would end the process are put off until the block is through.
+
+    Only the main thread can do that; Prefect runs a flow there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def has_no_outcome(endpoint: str, platform: str) -> bool:
@@ -131,8 +162,8 @@ def sentence(past: PastRelease) -> str:
 def return_to_control(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 Prefect passes these by name
     """Cancelled in Prefect: the treatment is rolled back at once, whoever held the endpoint."""
     platform = open_platform(str((flow_run.parameters or {}).get("platform") or "local"))
-    for name in platform.state.endpoints():
-        document = platform.state.read(name)
-        release = document.release if document else None
+    for document in readable(platform, tell):
+        release = document.release
         if release and release.run == str(flow_run.id):
+            name = document.endpoint.name
             operator.roll_back_now(platform, name, by="Prefect, which cancelled the run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from blocks import open_platform
-from flows.beginning import abandoned_releases
+from flows.beginning import abandoned_releases, finish_interrupted_commands
 from flows.resume import resume
 
 
@@ -21,6 +21,7 @@ def reconcile(platform: str = "local") -> list[str]:
         platform: `local`, or a saved platform block.
     """
     open_platform(platform).clusters.ensure()
+    finish_interrupted_commands(platform)
     abandoned = abandoned_releases(platform)
     for endpoint in abandoned:
         resume(endpoint, platform, unpause=False, return_state=True)

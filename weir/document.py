@@ -67,8 +67,9 @@ class OperatorAction(StrEnum):
 
 
 class OperatorRequest(Frozen):
-    """What a person asked of a running rollout."""
+    """What a person asked of a running release. ``id`` tells it from every other."""
 
+    id: str
     action: OperatorAction
     by: str
     at: datetime
@@ -85,6 +86,7 @@ class Ending(Frozen):
 class Release(Frozen):
     """A release under way. ``directory`` is where the release file's paths start from.
 
+    ``requests`` are what persons asked and nobody has answered yet, the oldest first.
     ``last_window`` is kept until it stands in the window record, ``decision`` is the newest one.
     ``deploy_only`` ends the release after the check, with the version at 0 %. ``run`` names the
     orchestrator's newest run, also after it let go.
@@ -98,7 +100,7 @@ class Release(Frozen):
     phase: Phase = Phase.PROVISION
     holder: Holder | None = None
     run: str = ""
-    request: OperatorRequest | None = None
+    requests: tuple[OperatorRequest, ...] = ()
     deploy_only: bool = False
     rollout: RolloutState | None = None
     last_window: Window | None = None
@@ -108,6 +110,17 @@ class Release(Frozen):
     @property
     def version(self) -> str:
         return self.spec.version_name
+
+    @property
+    def next_request(self) -> OperatorRequest | None:
+        """What is to be answered first: the way back goes before everything else."""
+        return self.asked_back or next(iter(self.requests), None)
+
+    @property
+    def asked_back(self) -> OperatorRequest | None:
+        """A rollback that nobody has answered yet."""
+        back = (one for one in self.requests if one.action is OperatorAction.ROLL_BACK)
+        return next(back, None)
 
     def gives_way(self) -> bool:
         """Whether another release may take its place: it has seen no traffic."""
@@ -134,6 +147,13 @@ class Settings(Frozen):
     directory: str
 
 
+class Removal(Frozen):
+    """The endpoint, or only ``version`` of it, is being removed by ``holder``."""
+
+    holder: Holder
+    version: str | None = None
+
+
 class EndpointDocument(Frozen):
     """Everything weir knows of one endpoint.
 
@@ -148,6 +168,7 @@ class EndpointDocument(Frozen):
     split_applied_at: datetime | None = None
     retiring: tuple[str, ...] = ()
     release: Release | None = None
+    removal: Removal | None = None
     settings: Settings | None = None
     history: tuple[PastRelease, ...] = Field(default=())
 

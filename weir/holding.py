@@ -21,7 +21,7 @@ def this_process(run: str, now: datetime) -> Holder:
         pid=os.getpid(),
         process_started_at=process_identity.own_start(),
         boot=process_identity.boot(),
-        user=_user(),
+        user=user(),
         since=now,
         heartbeat_at=now,
         run=run,
@@ -55,7 +55,8 @@ def is_alive(holder: Holder, now: datetime) -> bool:
     return process_identity.is_alive(holder.pid, holder.process_started_at, holder.boot)
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process, by name, or by number where there is no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

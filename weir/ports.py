@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
-from weir.document import EndpointDocument
+from weir.document import EndpointDocument, Holder
 from weir.endpoint import Endpoint, Split, Version
 from weir.spec.inference import Inference
 from weir.window import VersionCounts, Window
@@ -232,10 +232,14 @@ class State(Protocol):
 
     def endpoints(self) -> tuple[str, ...]: ...
 
-    def remove(self, endpoint: str) -> None: ...
+    def remove(self, document: EndpointDocument) -> None:
+        """Forget the endpoint if the stored revision is still ``document.revision``; idempotent.
 
-    def holder_is_alive(self, document: EndpointDocument, now: datetime) -> bool:
-        """Whether the process that holds the running release still works on it."""
+        Raises StateConflict when somebody else wrote in between.
+        """
+
+    def is_alive(self, holder: Holder, now: datetime) -> bool:
+        """Whether the process of ``holder`` still works."""
 
 
 class Windows(Protocol):

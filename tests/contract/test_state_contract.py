@@ -109,7 +109,7 @@ def test_a_second_first_write_is_refused(state: State):
 
 def test_a_write_on_a_removed_endpoint_is_refused(state: State):
     written = state.write(document())
-    state.remove("fraud")
+    state.remove(written)
     with pytest.raises(StateConflict):
         state.write(written)
     assert state.write(document()).revision == 1
@@ -122,39 +122,42 @@ def test_endpoints_are_listed_by_name(state: State):
 
 
 def test_removing_twice_is_removing_once(state: State):
-    state.write(document())
-    state.remove("fraud")
-    state.remove("fraud")
+    written = state.write(document())
+    state.remove(written)
+    state.remove(written)
     assert state.read("fraud") is None
     assert state.endpoints() == ()
 
 
+def test_removing_on_an_old_revision_is_refused_and_removes_nothing(state: State):
+    first = state.write(document())
+    second = state.write(first.changed(previous="v1"))
+    with pytest.raises(StateConflict):
+        state.remove(first)
+    assert state.read("fraud") == second
+
+
 def test_this_process_is_alive(state: State):
-    assert state.holder_is_alive(held_by(holding.this_process("", NOON)), NOON)
-
-
-def test_nobody_is_not_alive(state: State):
-    assert not state.holder_is_alive(held_by(None), NOON)
-    assert not state.holder_is_alive(document(), NOON)
+    assert state.is_alive(holding.this_process("", NOON), NOON)
 
 
 def test_a_process_that_has_ended_is_not_alive(state: State):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     holder = holding.this_process("", NOON).model_copy(update={"pid": ended.pid})
-    assert not state.holder_is_alive(held_by(holder), NOON)
+    assert not state.is_alive(holder, NOON)
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_the_holder(state: State):
     holder = holding.this_process("", NOON)
     earlier = holder.model_copy(update={"process_started_at": holder.process_started_at - 60})
     assert earlier.pid == os.getpid()
-    assert not state.holder_is_alive(held_by(earlier), NOON)
+    assert not state.is_alive(earlier, NOON)
 
 
 def test_a_process_of_an_earlier_boot_is_not_the_holder(state: State):
     earlier = holding.this_process("", NOON).model_copy(update={"boot": "another"})
-    assert not state.holder_is_alive(held_by(earlier), NOON)
+    assert not state.is_alive(earlier, NOON)
     assert not holding.same_process(earlier, holding.this_process("", NOON))
 
 
@@ -170,7 +173,7 @@ def test_a_holder_on_another_host_lives_by_its_heartbeat(state: State, seconds: 
     there = holding.this_process("", NOON).model_copy(update={"host": "elsewhere"})
     beaten = holding.beating(there, NOON + timedelta(seconds=100))
     now = NOON + timedelta(seconds=100 + seconds)
-    assert state.holder_is_alive(held_by(beaten), now) is alive
+    assert state.is_alive(beaten, now) is alive
 
 
 def test_windows_are_read_in_the_order_in_which_they_were_appended(windows: Windows):

@@ -13,13 +13,14 @@ from weir.window import Window
 class FakeState:
     """ports.State. ``dead`` lists holders' pids that count as ended; others are asked for truly.
 
-    ``corrupt`` lists endpoints whose document cannot be read.
+    ``corrupt`` lists endpoints whose document cannot be read; ``full`` has no room for another.
     """
 
     def __init__(self) -> None:
         self.documents: dict[str, EndpointDocument] = {}
         self.dead: set[int] = set()
         self.corrupt: set[str] = set()
+        self.full = False
 
     def read(self, endpoint: str) -> EndpointDocument | None:
         if endpoint in self.corrupt:
@@ -28,11 +29,9 @@ class FakeState:
 
     def write(self, document: EndpointDocument) -> EndpointDocument:
         name = document.endpoint.name
-        stored = self.documents.get(name)
-        if (stored.revision if stored else 0) != document.revision:
-            raise StateConflict(
-                "state.conflict", "somebody else wrote.", remedy="Read again.", where=name
-            )
+        self._require_revision(document)
+        if self.full:
+            raise PermanentError("state.disk_full", "no space left.", remedy="Free some.")
         # Through JSON, as every real store does.
         written = document.model_copy(update={"revision": document.revision + 1})
         self.documents[name] = EndpointDocument.model_validate_json(written.model_dump_json())
@@ -41,16 +40,20 @@ class FakeState:
     def endpoints(self) -> tuple[str, ...]:
         return tuple(sorted({*self.documents, *self.corrupt}))
 
-    def remove(self, endpoint: str) -> None:
-        self.documents.pop(endpoint, None)
+    def remove(self, document: EndpointDocument) -> None:
+        if document.endpoint.name in self.documents:
+            self._require_revision(document)
+            del self.documents[document.endpoint.name]
 
-    def holder_is_alive(self, document: EndpointDocument, now: datetime) -> bool:
-        holder = self._holder(document)
-        return holder is not None and holder.pid not in self.dead and holding.is_alive(holder, now)
+    def is_alive(self, holder: Holder, now: datetime) -> bool:
+        return holder.pid not in self.dead and holding.is_alive(holder, now)
 
-    @staticmethod
-    def _holder(document: EndpointDocument) -> Holder | None:
-        return document.release.holder if document.release else None
+    def _require_revision(self, document: EndpointDocument) -> None:
+        stored = self.documents.get(document.endpoint.name)
+        if (stored.revision if stored else 0) != document.revision:
+            raise StateConflict(
+                "state.conflict", "somebody else wrote.", remedy="Read again.", where="fraud"
+            )
 
 
 class FakeWindows:

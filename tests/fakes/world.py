@@ -36,6 +36,9 @@ class FakeClock:
     def now(self) -> datetime:
         return self._now
 
+    def set_back(self, seconds: float) -> None:
+        self._now -= timedelta(seconds=seconds)
+
     def sleep(self, seconds: float) -> None:
         if self.interruptions:
             raise self.interruptions.pop(0)

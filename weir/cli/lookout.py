@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from weir.cli.opening import LOCAL, OnPlatform, open_platform
 from weir.cli.output import escape, out
 from weir.errors import PermanentError, UserError
-from weir.local.platform import local_platform
 from weir.ports import Platform
 from weir.release import operator
 from weir.release.overview import overview
@@ -34,26 +34,27 @@ def status(
     endpoint: Endpoint = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again every second.")] = False,
+    platform: OnPlatform = LOCAL,
 ) -> None:
     """Endpoints, versions, percentiles, health and evidence."""
-    platform = local_platform()
+    chosen = open_platform(platform)
     if as_json:
         while True:
-            out.print_json(json.dumps(_overviews(platform, endpoint)))
+            out.print_json(json.dumps(_overviews(chosen, endpoint)))
             if not watch:
                 return
             time.sleep(WATCH_SECONDS)
     if not watch:
-        found = _overviews(platform, endpoint)
+        found = _overviews(chosen, endpoint)
         out.print(_picture(found))
-        if found and not platform.clusters.status().ready:
+        if found and not chosen.clusters.status().ready:
             out.print("nothing runs on this machine now; weir up starts it again")
         return
     if not out.is_terminal:
-        _print_changes(platform, endpoint)
+        _print_changes(chosen, endpoint)
     with Live(console=out, auto_refresh=False, vertical_overflow="visible") as live:
         while True:
-            live.update(_picture(_overviews(platform, endpoint)), refresh=True)
+            live.update(_picture(_overviews(chosen, endpoint)), refresh=True)
             time.sleep(WATCH_SECONDS)
 
 
@@ -172,13 +173,14 @@ def logs(
         str | None, typer.Argument(help="A version, or gateway; every version when left out.")
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", help="Last lines of each.")] = 20,
+    platform: OnPlatform = LOCAL,
 ) -> None:
     """The last lines that each replica wrote."""
-    platform = local_platform()
-    document = operator.read(platform, endpoint)
+    chosen = open_platform(platform)
+    document = operator.read(chosen, endpoint)
     known = [present.name for present in document.endpoint.versions]
     for name in [version] if version else known:
-        found = platform.workloads.logs(endpoint, name, lines)
+        found = chosen.workloads.logs(endpoint, name, lines)
         if not found:
             raise UserError(
                 "logs.none",

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from weir.cli.output import complain, out
-from weir.document import EndpointDocument
+from weir.cli.output import complain, err, out
+from weir.document import Holder
 from weir.errors import TemporaryError, WeirError
 from weir.local.home import default_home
 from weir.local.platform import local_platform
@@ -24,9 +24,11 @@ from weir.local.server import (
     ensure_pool,
     start_worker,
     want_server,
+    wants_worker,
 )
 from weir.local.supervisor import stop_everything
 from weir.ports import Platform
+from weir.release.documents import readable
 
 GATEWAY_SECONDS = 15.0
 LETTING_GO_SECONDS = 20.0
@@ -35,7 +37,8 @@ LETTING_GO_SECONDS = 20.0
 
 def up(
     port: Annotated[
-        int | None, typer.Option(help="Port of the Prefect server; 4200 or a free one.")
+        int | None,
+        typer.Option(help="Port of the Prefect server; 4200 or a free one.", min=1, max=65_535),
     ] = None,
     worker: Annotated[
         bool, typer.Option("--worker", help="Keep a worker as well, for runs from the UI.")
@@ -74,6 +77,9 @@ def bring_up(
     with out.status("starting the Prefect server (the first time takes longest)"):
         server = await_server(home)
         ensure_pool(server)
+        if wants_worker(home):
+            # Where the server is now, it may not have been when the worker was started.
+            start_worker(home, server)
     out.print(f"Prefect UI   {server.ui}")
     out.print(f"Prefect API  export PREFECT_API_URL={server.api}")
     return server
@@ -119,23 +125,22 @@ def _end_releases(platform: Platform) -> list[str]:
     A run that went on would start again what has just been ended.
     """
     interrupted = []
-    for name in platform.state.endpoints():
-        document = platform.state.read(name)
-        holder = document.release.holder if document and document.release else None
-        if document is None or holder is None or holder.host != socket.gethostname():
+    for document in readable(platform, err.print):
+        holder = document.release.holder if document.release else None
+        if holder is None or holder.host != socket.gethostname():
             continue
-        if not platform.state.holder_is_alive(document, platform.clock.now()):
+        if not platform.state.is_alive(holder, platform.clock.now()):
             continue
         with contextlib.suppress(ProcessLookupError):
             os.kill(holder.pid, signal.SIGTERM)
-        interrupted.append(name)
-        _await_end(platform, document)
+        interrupted.append(document.endpoint.name)
+        _await_end(platform, holder)
     return interrupted
 
 
-def _await_end(platform: Platform, document: EndpointDocument) -> None:
+def _await_end(platform: Platform, holder: Holder) -> None:
     deadline = time.monotonic() + LETTING_GO_SECONDS
     while time.monotonic() < deadline:
-        if not platform.state.holder_is_alive(document, platform.clock.now()):
+        if not platform.state.is_alive(holder, platform.clock.now()):
             return
         time.sleep(0.1)

@@ -6,7 +6,8 @@ import os
 import tomllib
 from pathlib import Path
 
-from weir.local.home import default_home
+from weir.local.home import Home, default_home
+from weir.local.pids import MARKER, ephemeral_marker
 from weir.local.server import running_server
 
 QUIET = {
@@ -15,6 +16,10 @@ QUIET = {
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "DO_NOT_TRACK": "1",
+    # What a rollout can do without is not waited for long.
+    "PREFECT_API_REQUEST_TIMEOUT": "15",
+    "PREFECT_CLIENT_MAX_RETRIES": "4",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 
 
@@ -30,6 +35,9 @@ def choose_api() -> str | None:
         return chosen
     server = running_server(default_home())
     if server is None:
+        # Prefect starts its server as a child, which outlives a killed parent; down finds it.
+        mark = ephemeral_marker(Home(default_home()), os.getpid())
+        os.environ[MARKER] = mark
         return None
     os.environ["PREFECT_API_URL"] = server.api
     # The embedded server asks for no token; asking it for one costs a call for each part.

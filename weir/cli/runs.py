@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -10,17 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
+import requests
 import typer
 
 from weir.cli import prefect_settings
+from weir.cli.opening import LOCAL, OnPlatform, open_platform, option
 from weir.cli.output import ProgressHandler, err, escape, out, progress_on
 from weir.errors import TemporaryError
 from weir.local.home import default_home
-from weir.local.platform import local_platform
 from weir.local.registration import announce
 from weir.local.server import running_server
 from weir.release.planning import plan_release
 from weir.spec.load import load_release
+
+ANSWER_SECONDS = 10.0
 
 UNREACHABLE = re.compile(r"Failed to reach API|attempting to connect to ephemeral")
 """What Prefect says in a bare RuntimeError when there is no API."""
@@ -42,7 +46,7 @@ def release(
     deploy_only: Annotated[
         bool, typer.Option("--deploy-only", help="Stop after the check, at 0 % of the traffic.")
     ] = False,
-    platform: Annotated[str, typer.Option(help="local, or a saved platform block.")] = "local",
+    platform: OnPlatform = LOCAL,
 ) -> None:
     """Release a model version by evidence.
 
@@ -77,20 +81,43 @@ def run_release(file: Path | None, *, pictured: bool = False, **parameters: Any)
     )
 
 
-def run_resume(endpoint: str) -> str:
+def run_resume(endpoint: str, platform: str) -> str:
     """Go on with the endpoint's unfinished release in this process; like ``run_release``."""
     _settle_api()
     from flows.resume import resume as resume_flow
 
-    return _final(lambda: resume_flow(endpoint, return_state=True))
+    return _final(lambda: resume_flow(endpoint, platform, return_state=True))
 
 
 def _settle_api() -> None:
-    if prefect_settings.choose_api() is None:
+    # Prefect's log of a run goes to its API; when that is gone, it complains on stderr.
+    logging.raiseExceptions = False
+    api = prefect_settings.choose_api()
+    if api is not None:
+        _require_answer(api)
+    else:
         err.print(
             "[dim]no Prefect server is up: this run uses Prefect's ephemeral API, which takes"
             " some 15 s to start (weir up avoids that)[/]"
         )
+
+
+def _require_answer(api: str) -> None:
+    """Any answer will do, also a refusal; silence would keep a release waiting for minutes."""
+    try:
+        requests.get(f"{api}/health", timeout=ANSWER_SECONDS)
+    except requests.RequestException as error:
+        raise _unreachable(type(error).__name__) from error
+
+
+def _unreachable(why: object) -> TemporaryError:
+    return TemporaryError(
+        "prefect.unreachable",
+        f"Prefect's API did not answer: {why}",
+        remedy="Start the embedded one with weir up, or correct PREFECT_API_URL; then run"
+        " the same command again.",
+        where=os.environ.get("PREFECT_API_URL", "Prefect's ephemeral API"),
+    )
 
 
 def _final(run: Callable[[], Any], *, pictured: bool = False) -> str:
@@ -104,13 +131,7 @@ def _final(run: Callable[[], Any], *, pictured: bool = False) -> str:
             return told.state
         if isinstance(error, RuntimeError) and not UNREACHABLE.search(str(error)):
             raise
-        raise TemporaryError(
-            "prefect.unreachable",
-            f"Prefect's API did not answer: {error}",
-            remedy="Start the embedded one with weir up, or correct PREFECT_API_URL; then run"
-            " the same command again.",
-            where=os.environ.get("PREFECT_API_URL", "Prefect's ephemeral API"),
-        ) from error
+        raise _unreachable(error) from error
     if state.is_completed() or state.name in OUTCOMES:
         return str(state.name)
     result = state.result(raise_on_failure=False)
@@ -118,10 +139,13 @@ def _final(run: Callable[[], Any], *, pictured: bool = False) -> str:
 
 
 def plan(
-    file: ReleaseFile = None, model: Model = None, model_version: ModelVersion = "latest"
+    file: ReleaseFile = None,
+    model: Model = None,
+    model_version: ModelVersion = "latest",
+    platform: OnPlatform = LOCAL,
 ) -> None:
     """Show what a release would change; touch nothing."""
-    for line in plan_release(local_platform(), file, model, model_version):
+    for line in plan_release(open_platform(platform), file, model, model_version):
         out.print(escape(line))
 
 
@@ -135,19 +159,20 @@ def register(
         Path | None,
         typer.Option("--release", help="Release file to bring this version by."),
     ] = None,
+    platform: OnPlatform = LOCAL,
 ) -> None:
     """Add a model version to the registry.
 
     Prefect deployments that wait for the model then run.
     """
-    registered = local_platform().models.register(
+    registered = open_platform(platform).models.register(
         name, path, version=version, release_file=release_file
     )
     out.print(f"registered {registered.name} {registered.version} ({registered.digest[:12]})")
     server = running_server(default_home())
     if server is None:
         out.print("no Prefect server is up, so nothing waits for it: weir up, or release it with")
-        out.print(f"  weir release --model {registered.name}")
+        out.print(f"  weir release --model {registered.name}{option(platform)}")
         return
     announce(server, registered)
     out.print(f"told Prefect: weir.model-version.registered ({server.ui}/events)")

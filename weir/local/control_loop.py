@@ -79,6 +79,8 @@ class ControlLoop:
                 marked.pop(running.marker, None)
             self._processes[name] = Supervised(name, self._around, seen, running, now)
         for mark, orphans in marked.items():
+            if pids.is_in_use(mark):
+                continue
             self.say(f"ending what is left of {mark}: {orphans}")
             for pid in orphans:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

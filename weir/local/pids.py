@@ -8,13 +8,16 @@ from collections.abc import Iterator
 
 import psutil
 
+from weir.local.home import Home
 from weir.process_identity import boot, is_alive, started_at
 
 __all__ = [
     "MARKER",
     "boot",
+    "ephemeral_marker",
     "in_session",
     "is_alive",
+    "is_in_use",
     "is_leader",
     "marked",
     "marker_of",
@@ -24,6 +27,20 @@ __all__ = [
 
 MARKER = "WEIR_PROCESS"
 """Environment variable of every process weir starts: <home digest>/<name>/<generation>."""
+
+
+EPHEMERAL = "prefect.ephemeral"
+"""Name of a server that a command started for its own run: the generation is the command's pid."""
+
+
+def ephemeral_marker(home: Home, command: int) -> str:
+    return f"{home.digest}/{EPHEMERAL}/{command}"
+
+
+def is_in_use(marker: str) -> bool:
+    """Whether ``marker`` is of an ephemeral server whose command still runs."""
+    _, name, generation = marker.split("/")
+    return name == EPHEMERAL and generation.isdigit() and started_at(int(generation)) is not None
 
 
 def marker_of(pid: int) -> str | None:

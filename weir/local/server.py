@@ -74,6 +74,11 @@ def start_worker(home: Path, server: ServerAddress) -> None:
     _await_ready(table, WORKER)
 
 
+def wants_worker(home: Path) -> bool:
+    """Whether a worker was asked for, running or not."""
+    return ProcessTable(home).spec(WORKER) is not None
+
+
 def server_spec(home: Home, port: int) -> ProcessSpec:
     """The Prefect server on SQLite, listening on loopback only.
 
@@ -96,6 +101,14 @@ def server_spec(home: Home, port: int) -> ProcessSpec:
         cwd=str(home.root),
         port=port,
         readiness=Probe(kind="http", target="/api/health", period_seconds=0.5, timeout_seconds=5),
+        liveness=Probe(
+            kind="http",
+            target="/api/health",
+            period_seconds=5,
+            timeout_seconds=10,
+            initial_delay_seconds=START_TIMEOUT_SECONDS,
+            failure_threshold=6,
+        ),
         grace_seconds=10.0,
     )
 

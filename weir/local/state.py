@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from weir import holding
-from weir.document import EndpointDocument
+from weir.document import EndpointDocument, Holder
 from weir.errors import PermanentError, StateConflict, UserError
 from weir.local.home import Home, storage_error, write_atomically
 from weir.spec.release import NAME_PATTERN
@@ -54,16 +54,8 @@ class LocalState:
         name = document.endpoint.name
         with self._locked(name):
             stored = self.read(name)
-            revision = stored.revision if stored else 0
-            if revision != document.revision:
-                raise StateConflict(
-                    "state.conflict",
-                    f"the document of endpoint {name} is at revision {revision}, not at"
-                    f" {document.revision} any more.",
-                    remedy="Run the command again.",
-                    where=f"endpoint {name}",
-                )
-            written = document.model_copy(update={"revision": revision + 1})
+            _require_revision(document, stored)
+            written = document.model_copy(update={"revision": document.revision + 1})
             try:
                 write_atomically(
                     self._folder(name) / "state.json", written.model_dump_json(indent=1) + "\n"
@@ -76,12 +68,16 @@ class LocalState:
         found = (self._home.root / "endpoints").glob("*/state.json")
         return tuple(sorted(path.parent.name for path in found if _is_name(path.parent.name)))
 
-    def remove(self, endpoint: str) -> None:
+    def remove(self, document: EndpointDocument) -> None:
         """Forget the endpoint, with its window records; its gateway's files stay. Idempotent."""
+        endpoint = document.endpoint.name
         folder = self._folder(endpoint)
         if not folder.is_dir():
             return
         with self._locked(endpoint):
+            stored = self.read(endpoint)
+            if stored is not None:
+                _require_revision(document, stored)
             try:
                 (folder / "state.json").unlink(missing_ok=True)
                 for record in folder.glob("windows-*.ndjson"):
@@ -92,11 +88,8 @@ class LocalState:
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
-    def holder_is_alive(self, document: EndpointDocument, now: datetime) -> bool:
-        release = document.release
-        if release is None or release.holder is None:
-            return False
-        return holding.is_alive(release.holder, now)
+    def is_alive(self, holder: Holder, now: datetime) -> bool:
+        return holding.is_alive(holder, now)
 
     def _folder(self, endpoint: str) -> Path:
         if not _is_name(endpoint):
@@ -129,6 +122,18 @@ class LocalState:
                     return
             finally:
                 os.close(descriptor)
+
+
+def _require_revision(document: EndpointDocument, stored: EndpointDocument | None) -> None:
+    name, revision = document.endpoint.name, stored.revision if stored else 0
+    if revision != document.revision:
+        raise StateConflict(
+            "state.conflict",
+            f"the document of endpoint {name} is at revision {revision}, not at"
+            f" {document.revision} any more.",
+            remedy="Run the command again.",
+            where=f"endpoint {name}",
+        )
 
 
 def _is_name(text: str) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 
 from weir.document import EndpointDocument, Holder, Outcome, PastRelease
-from weir.errors import EndpointBusy, StateConflict
+from weir.errors import EndpointBusy, PermanentError, StateConflict
 from weir.holding import same_process
 from weir.ports import Platform
 from weir.release import transitions
-from weir.release.ledger import ATTEMPTS, Ledger, contended, unknown_endpoint
+from weir.release.ledger import ATTEMPTS, Ledger, contended, living_holder, unknown_endpoint
 from weir.release.opening import opened
 from weir.spec.load import Loaded
 
@@ -35,15 +36,19 @@ def begin(
     """Take the endpoint for the release in ``loaded``.
 
     The same content that has ended on this endpoint is not released twice unless ``again``.
-    Raises EndpointBusy when a living process holds another release, or this one.
+    Raises EndpointBusy when a living process holds another release, or this one, and
+    PermanentError ``state.lost`` when something runs there and no document tells what.
     """
     name = loaded.spec.endpoint.name
     for _ in range(ATTEMPTS):
         document = platform.state.read(name)
-        if document is not None:
+        if document is None:
+            _refuse_if_lost(platform, name)
+        else:
             refuse_if_held(platform, document, holder)
             past = _ended_before(document, loaded, deploy_only)
             if past is not None and not (again and past.outcome is not Outcome.PROMOTED):
+                catch_up(platform, document)
                 return Begun(ledger=None, past=past)
         wanted = opened(
             document,
@@ -57,27 +62,55 @@ def begin(
             platform.state.write(wanted)
         except StateConflict:
             continue
-        taken_over = document is not None and document.release is not None
+        running = document.release if document is not None else None
+        taken_over = running is not None and running.digest == loaded.digest
         return Begun(Ledger(platform.state, name, holder), taken_over=taken_over)
     raise contended(name)
 
 
 def refuse_if_held(platform: Platform, document: EndpointDocument, holder: Holder) -> None:
-    """Raise EndpointBusy, naming the holder, if a living process works on the endpoint."""
-    release = document.release
-    if release is None or release.holder is None:
+    """Raise EndpointBusy, naming the holder, if another living process works on the endpoint."""
+    held, release = living_holder(platform, document), document.release
+    if held is None or same_process(held, holder):
         return
-    held = release.holder
-    if same_process(held, holder):
-        return
-    if not platform.state.holder_is_alive(document, platform.clock.now()):
-        return
+    if release is None or release.holder != held:
+        raise EndpointBusy(
+            "endpoint.busy",
+            f"it is being removed, by {held}.",
+            remedy="Wait until that has ended, then run again.",
+            where=f"endpoint {document.endpoint.name}",
+        )
     raise EndpointBusy(
         "endpoint.busy",
         f"the release of {release.version} is under way, held by {held}.",
         remedy=f"Watch it with weir status {document.endpoint.name} --watch, or end it with weir"
         f" rollback {document.endpoint.name}.",
         where=f"endpoint {document.endpoint.name}",
+    )
+
+
+def catch_up(platform: Platform, document: EndpointDocument) -> None:
+    """The gateway follows the document also where a killed command left that undone.
+
+    For a document without a release; of a release the next holder sees to it.
+    """
+    if document.split_applied_at is not None or document.endpoint.split is None:
+        return
+    at = platform.traffic.apply(document.endpoint)
+    with contextlib.suppress(StateConflict):
+        platform.state.write(transitions.acknowledged(document, at))
+
+
+def _refuse_if_lost(platform: Platform, name: str) -> None:
+    versions = platform.workloads.versions(name)
+    if platform.traffic.scoring_uri(name) is None and not versions:
+        return
+    running = f"with {', '.join(versions)} behind it" if versions else "without any version"
+    raise PermanentError(
+        "state.lost",
+        f"a gateway runs {running}, and no state document tells what it is to do.",
+        remedy=f"Put its document back, or remove what is left: weir delete {name}.",
+        where=f"endpoint {name}",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from weir.document import EndpointDocument, Holder, Release
 from weir.errors import EndpointBusy, StateConflict, UserError
 from weir.holding import same_process
-from weir.ports import State
+from weir.ports import Platform, State
 
 Change = Callable[[EndpointDocument], EndpointDocument]
 ATTEMPTS = 20
@@ -62,6 +62,16 @@ class Ledger:
                 where=f"endpoint {self.endpoint}",
             )
         return release
+
+
+def living_holder(platform: Platform, document: EndpointDocument) -> Holder | None:
+    """Who releases to the endpoint or removes something of it, if that process still works."""
+    holders = (
+        document.removal.holder if document.removal else None,
+        document.release.holder if document.release else None,
+    )
+    now = platform.clock.now()
+    return next((one for one in holders if one and platform.state.is_alive(one, now)), None)
 
 
 def contended(endpoint: str) -> StateConflict:

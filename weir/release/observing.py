@@ -28,8 +28,8 @@ def observe(platform: Platform, ledger: Ledger) -> Decision:
     restore_step(platform, ledger)
     flush_window(platform, ledger)
     release = ledger.release()
-    if release.request is not None:
-        return _answer(platform, ledger, release, release.request)
+    if release.next_request is not None:
+        return _answer(platform, ledger, release, release.next_request)
     state = rollout_of(release)
     end = _await_window(platform, ledger, state, release)
     window, trouble = _read(platform, ledger, state, release, end)
@@ -62,22 +62,33 @@ def _await_window(
 ) -> datetime:
     """Sleep until a whole window lies before now - lag; returns its end.
 
-    A person's request ends the wait early.
+    A person's request ends the wait early. Raises PermanentError ``clock.set_back`` when the next
+    window lies so far ahead that nobody would see harm until then.
     """
     policy = release.spec.rollout
     lag_seconds = policy.lag_seconds
     lag = timedelta(seconds=platform.telemetry.lag_seconds if lag_seconds is None else lag_seconds)
     start = rollout.next_window_start(state)
     if start is None:
+        if state.paused is not None:
+            platform.clock.sleep(REQUEST_POLL_SECONDS)
         return platform.clock.now()
     window = timedelta(seconds=policy.window_seconds)
     due = start + window + lag
     if state.telemetry_errors:
         due = max(due, platform.clock.now() + window)
-    # Never longer than a window and its lag, also when the clock was set back meanwhile.
     patience = (window + lag).total_seconds()
+    ahead = (start - platform.clock.now()).total_seconds()
+    if ahead > patience:
+        raise PermanentError(
+            "clock.set_back",
+            f"the clock was set back by at least {ahead:.0f} s; requests of before and after cannot"
+            " be told apart until it has caught up.",
+            remedy=f"Set the clock right, or wait, then weir resume {ledger.endpoint}.",
+            where=f"endpoint {ledger.endpoint}",
+        )
     while patience > 0 and (remaining := (due - platform.clock.now()).total_seconds()) > 0:
-        if ledger.release().request is not None:
+        if ledger.release().requests:
             break
         pause = min(remaining, patience, REQUEST_POLL_SECONDS)
         platform.clock.sleep(pause)
@@ -157,15 +168,16 @@ def _record(
 
     written = ledger.update(change).release
     if written is not None and _is_overtaken(written, decision, answered):
-        assert written.request is not None
-        return _answer(platform, ledger, written, written.request)
+        assert written.next_request is not None
+        return _answer(platform, ledger, written, written.next_request)
     return decision
 
 
 def _is_overtaken(release: Release, decision: Decision, answered: OperatorRequest | None) -> bool:
     """Whether a person asked for something while ``decision``, to give more traffic, was made."""
     gives_more = decision.action in (Action.ADVANCE, Action.PROMOTE)
-    return gives_more and release.request not in (None, answered) and release.ending is None
+    others = [one for one in release.requests if one != answered]
+    return gives_more and bool(others) and release.ending is None
 
 
 def rollout_of(release: Release) -> RolloutState:

@@ -23,26 +23,29 @@ def opened(
 ) -> EndpointDocument:
     """The document with a new release under way, or with the same release taken over.
 
-    Whether a living process holds the endpoint is for the caller to ask before. Raises UserError
-    ``release.version_is_live``, ``endpoint.full`` or ``endpoint.port_differs``, PermanentError
-    ``release.unfinished``.
+    Whether a living process holds the endpoint is for the caller to ask before. A paused rollout
+    stays paused, whoever takes it over. Raises UserError ``release.version_is_live``,
+    ``release.rollout_has_begun``, ``endpoint.full`` or ``endpoint.port_differs``, PermanentError
+    ``release.unfinished`` or ``endpoint.removal_unfinished``.
     """
     spec = loaded.spec
-    if document is None:
-        document = EndpointDocument(
-            endpoint=Endpoint(
-                name=spec.endpoint.name,
-                port=spec.endpoint.port,
-                auth_enabled=spec.endpoint.auth_enabled,
-            )
-        )
+    document = document or EndpointDocument(endpoint=Endpoint(name=spec.endpoint.name))
+    document = _without_removal(document)
     document = _with_endpoint_settings(document, spec.endpoint)
     running = document.release
     if running is not None and running.digest == loaded.digest:
-        if running.rollout is None:
-            running = running.changed(deploy_only=deploy_only)
+        if deploy_only and running.rollout is not None:
+            raise UserError(
+                "release.rollout_has_begun",
+                f"the rollout of {running.version} has begun; it cannot be only deployed any more.",
+                remedy=f"Go on with weir resume {spec.endpoint.name}, or end it with weir rollback"
+                f" {spec.endpoint.name}.",
+                where=f"endpoint {spec.endpoint.name}",
+            )
+        running = running.changed(deploy_only=deploy_only)
         taken = held_by(_changed(document, release=running), holder)
-        return unpaused(taken, now) if running.holder is None or _is_paused(running) else taken
+        was_let_go = running.holder is None and not _is_paused(running)
+        return unpaused(taken, now) if was_let_go else taken
     if running is not None:
         document = _given_way(document, running, spec.version_name)
     _refuse_a_live_name(document, spec.version_name)
@@ -64,12 +67,17 @@ def opened(
 
 
 def _with_endpoint_settings(document: EndpointDocument, spec: EndpointSpec) -> EndpointDocument:
-    """What the release file says of the endpoint itself; what it leaves out stays as it is."""
+    """What the release file says of the endpoint itself, as far as nobody is served by it yet.
+
+    Of an endpoint in service the rest takes effect with the promotion: see
+    ``transitions.promoted``.
+    """
     endpoint = document.endpoint
-    if endpoint.control is None and spec.port != endpoint.port:
-        # Nobody calls it yet, and perhaps the port is why its first release failed.
-        endpoint = endpoint.model_copy(update={"port": spec.port})
-        document = _changed(document, endpoint=endpoint)
+    if endpoint.control is None:
+        # Perhaps the port is why its first release failed.
+        auth_enabled = endpoint.auth_enabled if spec.auth_enabled is None else spec.auth_enabled
+        settings = {"port": spec.port, "auth_enabled": auth_enabled}
+        return _changed(document, endpoint=endpoint.model_copy(update=settings))
     if spec.port is not None and endpoint.port is not None and spec.port != endpoint.port:
         raise UserError(
             "endpoint.port_differs",
@@ -77,11 +85,27 @@ def _with_endpoint_settings(document: EndpointDocument, spec: EndpointSpec) -> E
             remedy=f"Leave endpoint.port out, or weir delete {endpoint.name} first.",
             where="endpoint.port",
         )
-    if "auth_enabled" not in spec.model_fields_set or spec.auth_enabled == endpoint.auth_enabled:
+    return document
+
+
+def _without_removal(document: EndpointDocument) -> EndpointDocument:
+    """The document of an endpoint of which a removal was interrupted.
+
+    Raises PermanentError ``endpoint.removal_unfinished`` when it was of the whole endpoint. A
+    version is removed with the next release.
+    """
+    removal = document.removal
+    if removal is None:
         return document
-    return _changed(
-        document, endpoint=endpoint.model_copy(update={"auth_enabled": spec.auth_enabled})
-    )
+    if removal.version is None:
+        name = document.endpoint.name
+        raise PermanentError(
+            "endpoint.removal_unfinished",
+            f"the removal of endpoint {name} was interrupted.",
+            remedy=f"Run it again: weir delete {name}; then release.",
+            where=f"endpoint {name}",
+        )
+    return _changed(document, removal=None)
 
 
 def _given_way(document: EndpointDocument, running: Release, version_name: str) -> EndpointDocument:
@@ -98,8 +122,9 @@ def _given_way(document: EndpointDocument, running: Release, version_name: str) 
             remedy=f"End it first: weir rollback {name}; or go on with it: weir resume {name}.",
             where=f"endpoint {name}",
         )
-    there = document.endpoint.version(running.version) is not None
-    leaving = (running.version,) if there and running.version != version_name else ()
+    there = document.endpoint.version(running.version)
+    brought = there is not None and there.release == running.digest
+    leaving = (running.version,) if brought and running.version != version_name else ()
     return _changed(document, release=None, retiring=(*document.retiring, *leaving))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from weir.document import EndpointDocument, Release
 from weir.ports import Platform, ReplicaState, WorkloadStatus
+from weir.release.ledger import living_holder
 from weir.rollout import Decision
 
 
@@ -23,6 +24,7 @@ def overview(platform: Platform, document: EndpointDocument) -> dict[str, Any]:
         "gateway_trouble": platform.traffic.trouble(endpoint.name),
         "control": endpoint.control,
         "default": endpoint.default,
+        "auth_enabled": endpoint.auth_enabled,
         "previous": document.previous,
         "split": actual.model_dump() if actual else {},
         "wanted_split": endpoint.split.model_dump() if endpoint.split else {},
@@ -82,7 +84,7 @@ def _message(status: WorkloadStatus | None) -> str:
 def _release(platform: Platform, document: EndpointDocument) -> dict[str, Any]:
     release = document.release
     assert release is not None
-    alive = platform.state.holder_is_alive(document, platform.clock.now())
+    alive = living_holder(platform, document) is not None
     return {
         "id": release.id,
         "version": release.version,

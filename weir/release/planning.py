@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from weir.document import EndpointDocument, Outcome, Release
+from weir.errors import PermanentError
+from weir.holding import this_process
 from weir.ports import Platform
+from weir.release.ledger import living_holder
+from weir.release.opening import opened
 from weir.release.reading import read_release
 from weir.release.steps import build_context
 from weir.spec.load import Loaded
@@ -18,6 +23,9 @@ def plan_release(
     """The plan, a sentence a line. Raises UserError like the release itself would."""
     loaded = read_release(platform, release_file, model, model_version)
     document = platform.state.read(loaded.spec.endpoint.name)
+    now = platform.clock.now()
+    with contextlib.suppress(PermanentError):
+        opened(document, loaded, this_process("", now), "plan", now)
     return (
         *_endpoint_lines(document, loaded),
         *_version_lines(platform, document, loaded),
@@ -29,10 +37,16 @@ def _endpoint_lines(document: EndpointDocument | None, loaded: Loaded) -> list[s
     spec = loaded.spec.endpoint
     if document is None:
         port = f"port {spec.port}" if spec.port else "a free port"
-        keys = "key authentication" if spec.auth_enabled else "no authentication"
-        return [f"+ endpoint {spec.name}: created, {port}, {keys}"]
+        return [f"+ endpoint {spec.name}: created, {port}, {_keys(spec.auth_enabled is not False)}"]
     split = document.endpoint.split or "no traffic yet"
-    return [f"  endpoint {spec.name}: exists, {split}"]
+    lines = [f"  endpoint {spec.name}: exists, {split}"]
+    if spec.auth_enabled not in (None, document.endpoint.auth_enabled):
+        lines.append(f"~ endpoint {spec.name}: {_keys(spec.auth_enabled)} from the promotion on")
+    return lines
+
+
+def _keys(auth_enabled: bool | None) -> str:
+    return "key authentication" if auth_enabled else "no authentication"
 
 
 def _version_lines(
@@ -81,10 +95,11 @@ def _rollout_lines(
 def _unfinished(
     platform: Platform, document: EndpointDocument, release: Release, loaded: Loaded
 ) -> str:
-    if platform.state.holder_is_alive(document, platform.clock.now()):
+    held = living_holder(platform, document)
+    if held is not None:
         return (
             f"! the release of {release.version} is under way ({release.phase}), held by"
-            f" {release.holder}: this one would be refused"
+            f" {held}: this one would be refused"
         )
     if release.digest == loaded.digest:
         return f"~ goes on with this release, which is unfinished ({release.phase})"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from weir.errors import UserError
 from weir.ports import ModelVersion, Platform
+from weir.release.documents import readable
 from weir.spec.load import Loaded, load_release, with_model
 from weir.spec.release import NAME_PATTERN
 
@@ -75,10 +76,8 @@ def version_name(model: str, version: str) -> str:
 def _last_settings(platform: Platform, model: ModelVersion) -> Loaded:
     found = [
         document.settings
-        for name in platform.state.endpoints()
-        if (document := platform.state.read(name)) is not None
-        and document.settings is not None
-        and document.settings.spec.model.name == model.name
+        for document in readable(platform)
+        if document.settings is not None and document.settings.spec.model.name == model.name
     ]
     if len(found) == 1:
         return Loaded(

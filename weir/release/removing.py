@@ -2,61 +2,102 @@
 
 from __future__ import annotations
 
-from weir.document import EndpointDocument
-from weir.errors import UserError
+from weir.document import EndpointDocument, Holder, Removal
+from weir.errors import StateConflict, UserError
 from weir.holding import this_process
 from weir.ports import Platform
 from weir.readiness import await_idle
 from weir.release import transitions
 from weir.release.beginning import refuse_if_held
 from weir.release.housekeeping import forget_unused_images
+from weir.release.ledger import ATTEMPTS, contended
 from weir.release.operator import read, write
 
 
-def remove_endpoint(platform: Platform, endpoint: str) -> None:
-    """Gateway, replicas, keys and state are gone; idempotent.
+def is_lost(platform: Platform, endpoint: str) -> bool:
+    """Whether something runs of an endpoint that has no document any more."""
+    if platform.state.read(endpoint) is not None:
+        return False
+    has_gateway = platform.traffic.scoring_uri(endpoint) is not None
+    return has_gateway or bool(platform.workloads.versions(endpoint))
 
-    Raises EndpointBusy while a living process releases to it.
+
+def remove_endpoint(platform: Platform, endpoint: str) -> None:
+    """Replicas, gateway, keys and state are gone; idempotent.
+
+    Also what is left of an endpoint whose document is lost. Nobody can release to it meanwhile.
+    Raises EndpointBusy while a living process releases to it or removes it.
     """
-    document = read(platform, endpoint)
-    refuse_if_held(platform, document, this_process("", platform.clock.now()))
-    platform.traffic.remove(endpoint)
+    document = None if is_lost(platform, endpoint) else _marked(platform, endpoint, None)
+    # Replicas first, while the gateway can still answer what they are working on.
     for version in platform.workloads.versions(endpoint):
         platform.workloads.remove(endpoint, version)
-    platform.state.remove(endpoint)
+    platform.traffic.remove(endpoint)
+    if document is not None:
+        platform.state.remove(document)
     forget_unused_images(platform)
 
 
 def remove_version(platform: Platform, endpoint: str, version: str) -> None:
     """The version's replicas are drained and gone.
 
-    Raises UserError ``version.unknown``, PermanentError ``endpoint.version_takes_traffic``, and
-    EndpointBusy while a living process releases it.
+    Raises UserError ``version.unknown`` or ``version.under_release``, PermanentError
+    ``endpoint.version_takes_traffic``, and EndpointBusy while a living process works on the
+    endpoint.
     """
-    document = read(platform, endpoint)
-    refuse_if_held(platform, document, this_process("", platform.clock.now()))
-    if document.endpoint.version(version) is None:
-        known = ", ".join(present.name for present in document.endpoint.versions) or "none"
-        raise UserError(
-            "version.unknown",
-            f"there is no version {version}; there is {known}.",
-            remedy=f"weir status {endpoint} shows the versions.",
-            where=f"endpoint {endpoint}",
-        )
-    if document.release is not None and document.release.version == version:
-        raise UserError(
-            "version.under_release",
-            f"version {version} is being released.",
-            remedy=f"End its release first: weir rollback {endpoint}.",
-            where=f"endpoint {endpoint}",
-        )
+    document = _marked(platform, endpoint, version)
     trimmed = document.endpoint.without_version(version)
     await_idle(platform, document.endpoint, version)
     platform.workloads.remove(endpoint, version)
     if trimmed.split is not None:
         platform.traffic.apply(trimmed)
+    write(
+        platform,
+        endpoint,
+        lambda document: transitions.without_version(document, version).changed(removal=None),
+    )
 
-    def removed(document: EndpointDocument) -> EndpointDocument:
-        return transitions.without_version(document, version)
 
-    write(platform, endpoint, removed)
+def _marked(platform: Platform, endpoint: str, version: str | None) -> EndpointDocument:
+    """The document, written, that says what is being removed, and by this process."""
+    holder = this_process("", platform.clock.now())
+    for _ in range(ATTEMPTS):
+        document = read(platform, endpoint)
+        refuse_if_held(platform, document, holder)
+        if version is not None:
+            _require_removable(document, version)
+        try:
+            return platform.state.write(_with_removal(document, holder, version))
+        except StateConflict:
+            continue
+    raise contended(endpoint)
+
+
+def _with_removal(
+    document: EndpointDocument, holder: Holder, version: str | None
+) -> EndpointDocument:
+    leaving = () if version is None or version in document.retiring else (version,)
+    marked: EndpointDocument = document.changed(
+        removal=Removal(holder=holder, version=version), retiring=(*document.retiring, *leaving)
+    )
+    return marked
+
+
+def _require_removable(document: EndpointDocument, version: str) -> None:
+    name = document.endpoint.name
+    if document.endpoint.version(version) is None:
+        known = ", ".join(present.name for present in document.endpoint.versions) or "none"
+        raise UserError(
+            "version.unknown",
+            f"there is no version {version}; there is {known}.",
+            remedy=f"weir status {name} shows the versions.",
+            where=f"endpoint {name}",
+        )
+    if document.release is not None and document.release.version == version:
+        raise UserError(
+            "version.under_release",
+            f"version {version} is being released.",
+            remedy=f"End its release first: weir rollback {name}.",
+            where=f"endpoint {name}",
+        )
+    document.endpoint.without_version(version)

@@ -7,13 +7,19 @@ from pathlib import Path
 
 from weir.document import Ending, EndpointDocument, Outcome, Phase
 from weir.endpoint import Endpoint, Split
-from weir.errors import EndpointBusy, UserError, VersionUnhealthy
+from weir.errors import (
+    EndpointBusy,
+    PermanentError,
+    StateConflict,
+    UserError,
+    VersionUnhealthy,
+)
 from weir.ports import BuildContext, CheckReport, Image, Platform
 from weir.readiness import await_idle, wait_until_ready
 from weir.release import transitions
 from weir.release.housekeeping import forget_unused_images
-from weir.release.ledger import Ledger
-from weir.rollout import begin
+from weir.release.ledger import Change, Ledger
+from weir.rollout import Reason, begin
 from weir.spec.release import ReleaseSpec
 
 FIRST_VERSION = "first_version"
@@ -48,14 +54,28 @@ def build_context(platform: Platform, spec: ReleaseSpec, directory: Path) -> Bui
     )
 
 
+def heed(ledger: Ledger) -> None:
+    """Raise PermanentError ``operator`` when a person has asked for an end before the rollout."""
+    back = ledger.release().asked_back
+    if back is not None:
+        raise PermanentError(
+            Reason.OPERATOR,
+            f"ended before its rollout, on the word of {back.by}.",
+            remedy="Release it again when you want it.",
+            where=f"endpoint {ledger.endpoint}",
+        )
+
+
 def build(platform: Platform, ledger: Ledger) -> Image:
     """The image exists, by content: unchanged content is not built again.
 
     A rollout that is taken over keeps the image that its evidence is about, whatever has become of
-    the files since.
+    the files since. Versions of releases that gave way go first: they may be one too many.
     """
-    document = ledger.update(lambda document: transitions.reached(document, Phase.BUILD))
-    release = ledger.release()
+    heed(ledger)
+    ledger.update(lambda document: transitions.reached(document, Phase.BUILD))
+    remove_retiring(platform, ledger)
+    document, release = ledger.read(), ledger.release()
     present = document.endpoint.version(release.version)
     if release.rollout is not None and present is not None:
         return Image(present.image, built=False)
@@ -66,6 +86,7 @@ def build(platform: Platform, ledger: Ledger) -> Image:
 
 def deploy(platform: Platform, ledger: Ledger) -> None:
     """The version's replicas are wanted, at 0 % of the traffic; they may not be ready yet."""
+    heed(ledger)
     document = ledger.update(lambda document: transitions.reached(document, Phase.DEPLOY))
     release = ledger.release()
     version = document.endpoint.version(release.version)
@@ -101,6 +122,7 @@ def check(platform: Platform, ledger: Ledger) -> CheckReport:
 
     Raises VersionUnhealthy ``check.failed`` or ``check.slow``.
     """
+    heed(ledger)
     document = ledger.update(lambda document: transitions.reached(document, Phase.CHECK))
     release = ledger.release()
     wanted = release.spec.check
@@ -128,8 +150,13 @@ def check(platform: Platform, ledger: Ledger) -> CheckReport:
 
 
 def start_rollout(platform: Platform, ledger: Ledger) -> EndpointDocument:
-    """The rollout's state exists; a first version takes everything at once."""
-    document = ledger.update(lambda document: transitions.reached(document, Phase.ROLLOUT))
+    """The rollout's state exists; a first version takes everything at once.
+
+    Unless a person has asked for an end before it.
+    """
+    document = ledger.update(
+        lambda document: transitions.withdrawn(transitions.reached(document, Phase.ROLLOUT))
+    )
     release = ledger.release()
     if release.ending is not None or release.rollout is not None:
         return document
@@ -139,7 +166,11 @@ def start_rollout(platform: Platform, ledger: Ledger) -> EndpointDocument:
             f"{release.version} is the first version of {document.endpoint.name}; there is no"
             " control to compare it with"
         )
-        return ledger.update(lambda document: transitions.promoted(document, FIRST_VERSION, words))
+        return ledger.update(
+            lambda document: _unless_withdrawn(
+                document, lambda d: transitions.promoted(d, FIRST_VERSION, words)
+            )
+        )
     state = begin(release.spec.rollout, control, release.version, platform.clock.now())
     return ledger.update(lambda document: transitions.with_rollout(document, state))
 
@@ -179,11 +210,17 @@ def is_effective(platform: Platform, document: EndpointDocument) -> bool:
 
 
 def retire(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
-    """Versions that are not needed any more are drained and gone. Returns their names.
+    """Versions that are not needed any more are drained and gone. Returns their names."""
+    ledger.update(lambda document: transitions.reached(document, Phase.RETIRE))
+    return remove_retiring(platform, ledger)
+
+
+def remove_retiring(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
+    """What is retiring is drained and gone. Returns the names.
 
     The gateway forgets a version last: what it has in its hands for it is answered first.
     """
-    document = ledger.update(lambda document: transitions.reached(document, Phase.RETIRE))
+    document = ledger.read()
     gone = document.retiring
     for name in gone:
         trimmed = document.endpoint.without_version(name)
@@ -229,20 +266,35 @@ def leave_deployed(ledger: Ledger) -> EndpointDocument:
         reason=DEPLOYED_ONLY,
         words="runs at 0 % of the traffic, as asked; the header x-weir-version reaches it",
     )
-    return ledger.update(lambda document: transitions.ended_as(document, ending))
+    return ledger.update(
+        lambda document: _unless_withdrawn(document, lambda d: transitions.ended_as(d, ending))
+    )
+
+
+def _unless_withdrawn(document: EndpointDocument, change: Change) -> EndpointDocument:
+    """``document`` changed, but ended where a person has asked for that in the meantime."""
+    ended = transitions.withdrawn(document)
+    return change(document) if ended is document else ended
 
 
 def stand_back(platform: Platform, ledger: Ledger) -> Split | None:
     """Put all traffic back on the control and let go of the release, to be gone on with later.
 
     What was decided already is made effective instead. Returns the split that the gateway follows
-    now. The rollout's evidence stays as it is.
+    now. The rollout's evidence stays as it is. Where the document cannot be written, the gateway
+    is set all the same, before the error goes on.
     """
     document = ledger.read()
     release = document.release
     if release is not None and release.ending is None and release.rollout is not None:
-        control = release.rollout.control
-        ledger.update(lambda document: transitions.intended(document, Split.everything_to(control)))
+        everything = Split.everything_to(release.rollout.control)
+        try:
+            ledger.update(lambda document: transitions.intended(document, everything))
+        except (EndpointBusy, StateConflict):
+            raise
+        except PermanentError:
+            platform.traffic.apply(document.endpoint.with_split(everything))
+            raise
     apply_split(platform, ledger)
     ledger.update(transitions.left)
     return platform.traffic.split(ledger.endpoint)

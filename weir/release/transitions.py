@@ -19,7 +19,7 @@ from weir.document import (
 )
 from weir.endpoint import Endpoint, Split, Version, assign
 from weir.errors import PermanentError
-from weir.rollout import Action, Decision, RolloutState, resume, split_applied
+from weir.rollout import Action, Decision, Reason, RolloutState, resume, split_applied
 from weir.window import Window
 
 
@@ -36,7 +36,8 @@ def with_gateway(document: EndpointDocument, endpoint: Endpoint) -> EndpointDocu
 def with_version(document: EndpointDocument, image: str) -> EndpointDocument:
     """The release's version is part of the endpoint, at no traffic.
 
-    Raises UserError ``endpoint.full`` for a seventh.
+    Other content under the name of the version that is kept is no way back any more. Raises
+    UserError ``endpoint.full`` for a seventh.
     """
     release = _release(document)
     version = Version(
@@ -50,7 +51,11 @@ def with_version(document: EndpointDocument, image: str) -> EndpointDocument:
     present = document.endpoint.version(version.name)
     if present == version:
         return document
-    return _changed(document, endpoint=document.endpoint.with_version(version))
+    return _changed(
+        document,
+        endpoint=document.endpoint.with_version(version),
+        previous=None if document.previous == version.name else document.previous,
+    )
 
 
 def with_rollout(document: EndpointDocument, rollout: RolloutState) -> EndpointDocument:
@@ -79,7 +84,7 @@ def observed(
             holder=holder,
             last_window=window or release.last_window,
             decision=decision or release.decision,
-            request=None if release.request == answered else release.request,
+            requests=tuple(one for one in release.requests if one != answered),
         ),
     )
 
@@ -112,16 +117,20 @@ def decided(document: EndpointDocument, decision: Decision) -> EndpointDocument:
 def promoted(document: EndpointDocument, reason: str, words: str) -> EndpointDocument:
     """The release's version becomes control and default, and is to take everything.
 
-    The control of before is kept for a quick way back, the one kept until now is to go.
+    The control of before is kept for a quick way back, the one kept until now is to go. What the
+    release file says of the endpoint itself holds from now on.
     """
     release = _release(document)
-    before = document.endpoint.control
+    before, auth_enabled = document.endpoint.control, release.spec.endpoint.auth_enabled
+    endpoint = document.endpoint.with_control(release.version)
+    if auth_enabled is not None:
+        endpoint = endpoint.model_copy(update={"auth_enabled": auth_enabled})
     superfluous = document.previous
     keeps_none = superfluous is None or superfluous in (release.version, before)
     return intended(
         _changed(
             document,
-            endpoint=document.endpoint.with_control(release.version),
+            endpoint=endpoint,
             previous=before if before != release.version else document.previous,
             retiring=tuple(
                 name
@@ -213,14 +222,28 @@ def ended(document: EndpointDocument, now: datetime) -> EndpointDocument:
 
 
 def held_by(document: EndpointDocument, holder: Holder) -> EndpointDocument:
-    """``holder`` works on the release from now on; what was asked of its predecessor is void."""
-    changes = {"holder": holder, "run": holder.run or _release(document).run, "request": None}
-    return _changed(document, release=_release(document).changed(**changes))
+    """``holder`` works on the release from now on.
+
+    What was asked of its predecessor in vain is void, but for what asks for less traffic.
+    """
+    release = _release(document)
+    careful = (OperatorAction.ROLL_BACK, OperatorAction.PAUSE)
+    return _changed(
+        document,
+        release=release.changed(
+            holder=holder,
+            run=holder.run or release.run,
+            requests=tuple(one for one in release.requests if one.action in careful),
+        ),
+    )
 
 
 def unpaused(document: EndpointDocument, now: datetime) -> EndpointDocument:
-    """The pause is over; the rollout's waiting times start anew."""
+    """No pause is on or asked for; the rollout's waiting times start anew."""
     release = _release(document)
+    release = release.changed(
+        requests=tuple(one for one in release.requests if one.action is not OperatorAction.PAUSE)
+    )
     if release.rollout is not None and release.ending is None:
         rollout = resume(release.rollout, now).changed(
             started_at=now, step_started_at=now, paused_seconds=0.0
@@ -236,12 +259,20 @@ def left(document: EndpointDocument) -> EndpointDocument:
     return _changed(document, release=document.release.changed(holder=None))
 
 
-def asked(
-    document: EndpointDocument, action: OperatorAction, by: str, now: datetime
-) -> EndpointDocument:
+def asked(document: EndpointDocument, request: OperatorRequest) -> EndpointDocument:
     """A person asks something of the release under way."""
-    request = OperatorRequest(action=action, by=by, at=now)
-    return _changed(document, release=_release(document).changed(request=request))
+    release = _release(document)
+    return _changed(document, release=release.changed(requests=(*release.requests, request)))
+
+
+def withdrawn(document: EndpointDocument) -> EndpointDocument:
+    """The release ends before its rollout if a person asked for that, and goes on otherwise."""
+    release = _release(document)
+    back = release.asked_back
+    if back is None or release.rollout is not None or release.ending is not None:
+        return document
+    words = f"ended before its rollout, on the word of {back.by}"
+    return ended_as(document, Ending(outcome=Outcome.FAILED, reason=Reason.OPERATOR, words=words))
 
 
 def _release(document: EndpointDocument) -> Release:

@@ -11,7 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from weir.spec.fields import metrics_of, part_at, parts_of, pattern_in_words, places_of
+from weir.spec.fields import (
+    metrics_of,
+    number_in_words,
+    part_at,
+    parts_of,
+    pattern_in_words,
+    places_of,
+)
 from weir.spec.migration import moved
 from weir.spec.problems import Problem
 from weir.spec.rollout import RolloutPolicy
@@ -155,10 +162,10 @@ def _count(context: Mapping[str, Any], key: str, noun: str) -> str:
 
 
 _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda c: f"greater than {c['gt']:g}",
-    "greater_than_equal": lambda c: f"at least {c['ge']:g}",
-    "less_than": lambda c: f"less than {c['lt']:g}",
-    "less_than_equal": lambda c: f"at most {c['le']:g}",
+    "greater_than": lambda c: f"greater than {number_in_words(c['gt'])}",
+    "greater_than_equal": lambda c: f"at least {number_in_words(c['ge'])}",
+    "less_than": lambda c: f"less than {number_in_words(c['lt'])}",
+    "less_than_equal": lambda c: f"at most {number_in_words(c['le'])}",
     "string_pattern_mismatch": lambda c: pattern_in_words(str(c["pattern"])),
     "string_too_short": lambda c: f"at least {_count(c, 'min_length', 'character')} long",
     "string_too_long": lambda c: f"at most {_count(c, 'max_length', 'character')} long",

@@ -115,5 +115,11 @@ def unit_of(name: str) -> str:
     return UNITS.get(ending, "")
 
 
+def number_in_words(value: float) -> str:
+    """Digits in groups where it is whole: 86,400."""
+    is_whole = float(value).is_integer() and abs(value) < 10**15
+    return f"{int(value):,}" if is_whole else f"{value:g}"
+
+
 def pattern_in_words(pattern: str) -> str:
     return PATTERNS.get(pattern, f"text that matches {pattern}")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from weir.spec.fields import every_part, pattern_in_words, unit_of
+from weir.spec.fields import every_part, number_in_words, pattern_in_words, unit_of
 from weir.spec.migration import DEPLOYMENT_CONFIG, INFERENCE_CONFIG, SDK, Moved
 
 _INTRODUCTION = """\
@@ -159,10 +159,10 @@ def _rule(described: Mapping[str, Any]) -> str:
 
 _KINDS = {"integer": "whole number", "number": "number", "boolean": "true or false"}
 _BOUNDS = (
-    ("exclusiveMinimum", "greater than {:g}"),
-    ("minimum", "at least {:g}"),
-    ("exclusiveMaximum", "less than {:g}"),
-    ("maximum", "at most {:g}"),
+    ("exclusiveMinimum", "greater than {}"),
+    ("minimum", "at least {}"),
+    ("exclusiveMaximum", "less than {}"),
+    ("maximum", "at most {}"),
     ("maxLength", "at most {} characters"),
     ("minItems", "at least {} item"),
 )
@@ -187,7 +187,7 @@ def _rules(described: Mapping[str, Any]) -> Iterator[str]:
         yield _KINDS.get(kind, "text")
     for key, words in _BOUNDS:
         if key in described:
-            yield words.format(described[key])
+            yield words.format(number_in_words(described[key]))
 
 
 if __name__ == "__main__":

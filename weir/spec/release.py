@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from weir.spec.base import Part
+from weir.spec.base import DAY_SECONDS, LARGEST_COUNT, Part
 from weir.spec.deployment import Deployment
 from weir.spec.inference import Inference
 from weir.spec.rollout import RolloutPolicy
@@ -22,7 +22,10 @@ class EndpointSpec(Part):
     port: int | None = Field(
         None, gt=0, lt=65_536, description="Port on this machine; a free one when unset."
     )
-    auth_enabled: bool = Field(True, description="Callers need a key.")
+    auth_enabled: bool | None = Field(
+        None,
+        description="Callers need a key. Unset leaves the endpoint as it is; a new one wants keys.",
+    )
 
 
 class ModelSpec(Part):
@@ -49,8 +52,10 @@ class CheckSpec(Part):
     samples: str | None = Field(
         None, description="NDJSON file, one request body a line, relative to the release file."
     )
-    maximum_failures: int = Field(0, ge=0, description="Samples that may fail.")
-    maximum_latency_ms: float | None = Field(None, gt=0, description="Slowest answer allowed.")
+    maximum_failures: int = Field(0, ge=0, le=LARGEST_COUNT, description="Samples that may fail.")
+    maximum_latency_ms: float | None = Field(
+        None, gt=0, le=DAY_SECONDS * 1000, description="Slowest answer allowed."
+    )
 
 
 class ReleaseSpec(Part):

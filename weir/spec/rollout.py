@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from weir.spec.base import Part
+from weir.spec.base import DAY_SECONDS, LARGEST_COUNT, YEAR_SECONDS, Part
 
 
 class FailureClass(StrEnum):
@@ -24,6 +24,7 @@ HIGHEST_QUANTILE = 99.98
 """Beyond it the engine's memory of the control, 20,000 requests, is too short for a threshold."""
 
 LARGEST_MARGIN = 1000
+SMALLEST_BUDGET = 1e-12
 Margin = Annotated[float, Field(le=LARGEST_MARGIN)]
 Weight = Annotated[float, Field(ge=1e-6, le=1e6)]
 
@@ -91,7 +92,7 @@ class LatencyGuardrail(Part):
     slack_ms: float = Field(
         5,
         ge=0,
-        le=86_400_000,
+        le=DAY_SECONDS * 1000,
         description="Milliseconds on top of either margin that nobody minds.",
     )
     slack: float = Field(
@@ -148,28 +149,49 @@ class RolloutPolicy(Part):
         description="What the treatment is held to, at most one of each metric.",
     )
     alpha: float = Field(
-        0.05, gt=0, lt=1, description="Bound on rolling back a version that is not worse."
+        0.05,
+        ge=SMALLEST_BUDGET,
+        lt=1,
+        description="Bound on rolling back a version that is not worse.",
     )
-    beta: float = Field(0.05, gt=0, lt=1, description="Bound on promoting a version that is worse.")
-    window_seconds: float = Field(5, gt=0, description="How often telemetry is read.")
+    beta: float = Field(
+        0.05, ge=SMALLEST_BUDGET, lt=1, description="Bound on promoting a version that is worse."
+    )
+    window_seconds: float = Field(
+        5, ge=0.1, le=DAY_SECONDS, description="How often telemetry is read."
+    )
     lag_seconds: float | None = Field(
-        None, ge=0, description="Windows end this long ago; the platform's own lag when unset."
+        None,
+        ge=0,
+        le=DAY_SECONDS,
+        description="Windows end this long ago; the platform's own lag when unset.",
     )
     minimum_requests: int = Field(
-        100, ge=0, description="Requests each version has to serve in a step before it may end."
+        100,
+        ge=0,
+        le=LARGEST_COUNT,
+        description="Requests each version has to serve in a step before it may end.",
     )
-    minimum_step_seconds: float = Field(0, ge=0, description="The least time a step takes.")
+    minimum_step_seconds: float = Field(
+        0, ge=0, le=YEAR_SECONDS, description="The least time a step takes."
+    )
     maximum_wait_seconds: float = Field(
-        3600, gt=0, description="How long a step may stay inconclusive."
+        3600, gt=0, le=YEAR_SECONDS, description="How long a step may stay inconclusive."
     )
     deadline_seconds: float = Field(
-        86_400, gt=0, description="How long the rollout may take; then on_inconclusive answers."
+        86_400,
+        gt=0,
+        le=YEAR_SECONDS,
+        description="How long the rollout may take; then on_inconclusive answers.",
     )
     on_inconclusive: OnInconclusive = Field(
         OnInconclusive.HOLD, description="What a wait that is over leads to; never to promotion."
     )
     soak_seconds: float = Field(
-        0, ge=0, description="Time at the last step before 100 after the evidence suffices."
+        0,
+        ge=0,
+        le=YEAR_SECONDS,
+        description="Time at the last step before 100 after the evidence suffices.",
     )
     failure_classes: tuple[FailureClass, ...] = Field(
         COUNTED_BY_DEFAULT, min_length=1, description="What counts as the version's failure."

@@ -17,7 +17,7 @@ from weir.release.ledger import Ledger
 from weir.spec.load import Loaded
 
 MORTAL_PORTS = ("clusters", "images", "workloads", "traffic", "state", "windows", "scorer")
-READS = {"holder_is_alive", "endpoints", "scoring_uri", "split", "status", "versions", "keys"}
+READS = {"is_alive", "endpoints", "scoring_uri", "split", "status", "versions", "keys"}
 
 
 class Killed(BaseException):
@@ -120,7 +120,7 @@ def test_a_process_killed_again_and_again_still_arrives() -> None:
     for attempt in range(1, 200):
         victim = this_process("", there.clock.now()).model_copy(update={"pid": 2**22 + attempt})
         try:
-            past = release(mortal(there.platform, Life(80)), v2(), victim)
+            past = release(mortal(there.platform, Life(110)), v2(), victim)
         except Killed:
             continue
         assert past.outcome is Outcome.PROMOTED

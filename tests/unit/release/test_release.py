@@ -2,26 +2,26 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.fakes.world import World, world
 from tests.story import loaded, release
-from weir.document import Holder, OperatorAction, Outcome
+from tests.unit.release.stages import (
+    a_dead_process,
+    abandoned_at_25,
+    halfway,
+    with_v1,
+)
+from weir.document import Outcome
 from weir.endpoint import Endpoint
-from weir.errors import EndpointBusy, PermanentError, TemporaryError, UserError
+from weir.errors import EndpointBusy, PermanentError, UserError
 from weir.holding import this_process
 from weir.release import operator, steps
 from weir.release.beginning import begin
 from weir.release.ledger import Ledger
-
-
-def with_v1(**failing: float) -> World:
-    there = world(**failing)
-    assert release(there.platform, loaded("v1")).outcome is Outcome.PROMOTED
-    return there
+from weir.release.observing import observe
+from weir.spec.load import Loaded
 
 
 def test_the_first_version_takes_everything_once_it_is_healthy() -> None:
@@ -214,106 +214,6 @@ def test_every_window_is_recorded_once_and_none_overlaps() -> None:
     assert all(a.end <= b.start for a, b in itertools.pairwise(windows))
 
 
-def test_a_person_rolls_back_without_the_run() -> None:
-    there = with_v1()
-    steps.stand_back(there.platform, halfway(there))
-    past = operator.roll_back_now(there.platform, "fraud", by="ada")
-    assert past.outcome is Outcome.ROLLED_BACK
-    assert "ada" in past.words
-    assert there.workloads.versions("fraud") == ("v1",)
-
-
-def test_a_person_promotes_without_the_run() -> None:
-    there = with_v1()
-    steps.stand_back(there.platform, halfway(there))
-    assert operator.promote_now(there.platform, "fraud", by="ada").outcome is Outcome.PROMOTED
-    assert str(there.traffic.split("fraud")) == "v2 100 %"
-
-
-def test_rolling_back_without_a_release_returns_to_the_version_kept() -> None:
-    there = with_v1()
-    release(there.platform, loaded("v2"))
-    operator.return_to_previous(there.platform, "fraud", by="ada")
-    document = there.state.documents["fraud"]
-    assert str(there.traffic.split("fraud")) == "v1 100 %"
-    assert (document.endpoint.control, document.previous) == ("v1", "v2")
-
-
-def test_rolling_back_with_nothing_to_return_to_is_refused() -> None:
-    there = with_v1()
-    with pytest.raises(PermanentError) as caught:
-        operator.return_to_previous(there.platform, "fraud", by="ada")
-    assert caught.value.reason == "rollback.nothing_to_return_to"
-
-
-def test_a_rollback_typed_twice_does_not_swing_back() -> None:
-    there = with_v1()
-    release(there.platform, loaded("v2"))
-    operator.return_to_previous(there.platform, "fraud", by="ada")
-    with pytest.raises(PermanentError) as caught:
-        operator.return_to_previous(there.platform, "fraud", by="ada")
-    assert caught.value.reason == "rollback.already_back"
-    assert str(there.traffic.split("fraud")) == "v1 100 %"
-
-
-def test_a_return_that_the_gateway_missed_is_ended_by_the_next_try() -> None:
-    there = with_v1()
-    release(there.platform, loaded("v2"))
-    there.traffic.failures.append(
-        TemporaryError("gateway.not_acknowledged", "no answer.", remedy="Again.")
-    )
-    with pytest.raises(TemporaryError):
-        operator.return_to_previous(there.platform, "fraud", by="ada")
-    operator.return_to_previous(there.platform, "fraud", by="ada")
-    assert str(there.traffic.split("fraud")) == "v1 100 %"
-
-
-def test_a_rollback_of_a_release_that_has_just_ended_only_tells_how() -> None:
-    there = with_v1(v2=0.5)
-    past = release(there.platform, loaded("v2"))
-    assert operator.roll_back_now(there.platform, "fraud", "ada", past.id) == past
-    assert str(there.traffic.split("fraud")) == "v1 100 %"
-
-
-def test_a_rollback_asked_for_while_promotion_is_decided_wins() -> None:
-    there = with_v1()
-    asked = []
-
-    class Asking:
-        """Telemetry whose reading takes so long that a person speaks up meanwhile."""
-
-        lag_seconds = there.telemetry.lag_seconds
-
-        def read(self, *window: Any) -> Any:
-            document = there.state.documents["fraud"]
-            if document.endpoint.split and document.endpoint.split.percentile("v2") == 50:
-                operator.ask(there.platform, "fraud", OperatorAction.ROLL_BACK, "ada")
-                asked.append(window)
-            return there.telemetry.read(*window)
-
-    platform = replace(there.platform, telemetry=Asking())
-    past = release(platform, loaded("v2"))
-    assert asked
-    assert (past.outcome, past.reason) == (Outcome.ROLLED_BACK, "operator")
-
-
-def test_a_release_before_its_rollout_can_be_rolled_back_by_a_person() -> None:
-    there = with_v1()
-    begin(there.platform, loaded("v2"), a_dead_process(there))
-    assert not operator.ask(there.platform, "fraud", OperatorAction.ROLL_BACK, "ada")
-    assert operator.roll_back_now(there.platform, "fraud", "ada").outcome is Outcome.FAILED
-
-
-def test_a_promotion_by_hand_is_refused_while_no_replica_is_ready() -> None:
-    there = with_v1()
-    steps.stand_back(there.platform, halfway(there))
-    there.workloads.remove("fraud", "v2")
-    with pytest.raises(TemporaryError) as caught:
-        operator.promote_now(there.platform, "fraud", by="ada")
-    assert caught.value.reason == "version.not_ready"
-    assert str(there.traffic.split("fraud")) == "v1 100 %"
-
-
 def test_a_take_over_whose_version_no_longer_gets_ready_rolls_back() -> None:
     there = with_v1()
     abandoned_at_25(there)
@@ -332,18 +232,60 @@ def test_a_take_over_keeps_the_image_that_its_evidence_is_about() -> None:
     assert release(there.platform, loaded("v2")).outcome is Outcome.PROMOTED
 
 
-def test_a_take_over_in_mid_rollout_is_not_cut_short_by_deploy_only() -> None:
+def test_a_rollout_that_has_begun_cannot_be_only_deployed() -> None:
     there = with_v1()
     abandoned_at_25(there)
-    assert release(there.platform, loaded("v2"), deploy_only=True).outcome is Outcome.PROMOTED
+    with pytest.raises(UserError) as caught:
+        release(there.platform, loaded("v2"), deploy_only=True)
+    assert caught.value.reason == "release.rollout_has_begun"
 
 
-def test_what_was_asked_of_a_dead_run_is_not_asked_of_the_next() -> None:
-    there = with_v1(v2=0.5)
-    ledger = halfway_at(there, 5)
-    operator.ask(there.platform, "fraud", OperatorAction.PROMOTE, "ada")
-    steps.stand_back(there.platform, ledger)
-    assert release(there.platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
+def test_a_clock_that_was_set_back_ends_the_watch_instead_of_blinding_it() -> None:
+    there = with_v1()
+    ledger = halfway(there)
+    there.clock.set_back(3600)
+    with pytest.raises(PermanentError) as caught:
+        observe(there.platform, ledger)
+    assert caught.value.reason == "clock.set_back"
+    assert str(steps.stand_back(there.platform, ledger)) == "v1 100 %"
+
+
+def test_the_gateway_is_put_back_also_where_the_document_cannot_be_written() -> None:
+    there = with_v1()
+    ledger = halfway(there)
+    there.state.full = True
+    with pytest.raises(PermanentError, match="space"):
+        steps.stand_back(there.platform, ledger)
+    assert str(there.traffic.split("fraud")) == "v1 100 %"
+
+
+def without_keys(version: str) -> Loaded:
+    """A release file that opens the endpoint to everybody."""
+    found = loaded(version)
+    wanted = found.spec.endpoint.model_copy(update={"auth_enabled": False})
+    return replace(found, spec=found.spec.model_copy(update={"endpoint": wanted}))
+
+
+def test_what_a_file_says_of_the_endpoint_holds_from_its_promotion_on() -> None:
+    there = with_v1()
+    there.workloads.broken["v2"] = ("no",)
+    assert release(there.platform, without_keys("v2")).outcome is Outcome.FAILED
+    assert all(applied.auth_enabled for applied in there.traffic.applied)
+    assert release(there.platform, without_keys("v3")).outcome is Outcome.PROMOTED
+    assert not there.traffic.applied[-1].auth_enabled
+    assert release(there.platform, loaded("v4")).outcome is Outcome.PROMOTED
+    assert not there.traffic.applied[-1].auth_enabled, "unset leaves it as it is"
+
+
+def test_a_dead_release_that_brought_nothing_takes_no_version_with_it() -> None:
+    there = with_v1()
+    release(there.platform, loaded("v2"))
+    begin(there.platform, replace(loaded("v1"), digest="other"), a_dead_process(there))
+    begun = begin(there.platform, loaded("v3"), this_process("", there.clock.now()))
+    assert not begun.taken_over
+    release(there.platform, loaded("v3"))
+    assert "v2" in there.workloads.versions("fraud")
+    assert there.state.documents["fraud"].previous == "v2"
 
 
 def test_a_decision_that_was_recorded_but_not_applied_is_applied_by_standing_back() -> None:
@@ -397,53 +339,6 @@ def test_a_taken_over_process_puts_the_gateway_where_the_newest_document_wants_i
     assert str(there.traffic.split("fraud")) == "v1 100 %"
 
 
-def test_a_version_goes_when_its_requests_have_ended_and_the_gateway_forgets_it_last() -> None:
-    there = with_v1(v2=0.5)
-    seen: list[str] = []
-
-    class Watched:
-        """Requests to v2 are under way at the first three looks after the rollback."""
-
-        looks = 0
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(there.traffic, name)
-
-        def in_flight(self, endpoint: str) -> dict[str, int]:
-            split = there.traffic.split("fraud")
-            if split is None or split.percentile("v2"):
-                return {}
-            self.looks += 1
-            seen.append("asked")
-            return {"v2": 4 - self.looks}
-
-        def apply(self, endpoint: Endpoint) -> Any:
-            if endpoint.version("v2") is None:
-                seen.append("forgotten")
-            return there.traffic.apply(endpoint)
-
-    class Removing:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(there.workloads, name)
-
-        def remove(self, endpoint: str, version: str) -> None:
-            seen.append("removed")
-            there.workloads.remove(endpoint, version)
-
-    platform = replace(there.platform, traffic=Watched(), workloads=Removing())
-    assert release(platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
-    assert seen == ["asked"] * 4 + ["removed", "forgotten"]
-
-
-def test_a_version_whose_requests_never_end_goes_after_their_longest_time() -> None:
-    there = with_v1(v2=0.5)
-    there.traffic.hanging = {"v2": 1}
-    began = there.clock.now()
-    assert release(there.platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
-    assert there.workloads.versions("fraud") == ("v1",)
-    assert timedelta(seconds=60) < there.clock.now() - began < timedelta(seconds=100)
-
-
 def test_requests_that_hang_delay_the_step_until_they_end() -> None:
     there = with_v1()
     there.traffic.hanging = {"v1": 0, "v2": 40}
@@ -476,35 +371,3 @@ def test_a_hand_that_changes_the_gateway_is_set_right_by_the_next_window() -> No
     assert release(there.platform, loaded("v2"), on_window=meddle).outcome is Outcome.PROMOTED
     assert meddled[0] == "v1 100 %"
     assert "v1 75 %, v2 25 %" in meddled[1:] or len(meddled) == 1
-
-
-class Stop(Exception):
-    pass
-
-
-def halfway(there: World) -> Ledger:
-    """A release of v2 that takes 25 %, in this process's hands."""
-    return halfway_at(there, 25)
-
-
-def abandoned_at_25(there: World) -> None:
-    """A release of v2 that takes 25 %, whose process is dead."""
-    halfway_at(there, 25, a_dead_process(there))
-
-
-def halfway_at(there: World, percentile: float, holder: Holder | None = None) -> Ledger:
-    found: list[Ledger] = []
-
-    def stop(ledger: Ledger) -> None:
-        split = there.traffic.split("fraud")
-        if split is not None and split.percentile("v2") == percentile:
-            found.append(ledger)
-            raise Stop
-
-    with pytest.raises(Stop):
-        release(there.platform, loaded("v2"), holder, on_window=stop)
-    return found[0]
-
-
-def a_dead_process(there: World) -> Holder:
-    return this_process("", there.clock.now()).model_copy(update={"pid": 2**22 + 1})

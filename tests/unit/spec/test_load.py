@@ -89,7 +89,7 @@ def test_the_path_of_a_guardrail_is_the_users_own(tmp_path: Path, addition: str,
         ("guardrails: [{metric: latency, quantiles: [99.99]}]", "at most 99.98"),
         ("guardrails: [{metric: latency, quantiles: [50, 50.000001]}]", "given twice: p50, p50"),
         ("guardrails: [{metric: failures, weight: 1.0e-300}]", "at least 1e-06"),
-        ("guardrails: [{metric: failures, promote_margin: 1.0e+308}]", "at most 1000"),
+        ("guardrails: [{metric: failures, promote_margin: 1.0e+308}]", "at most 1,000"),
         ("soak_seconds: 90000", "no rollout ends before deadline_seconds"),
     ],
 )

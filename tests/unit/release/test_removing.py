@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.story import loaded, release
+from tests.unit.release.stages import (
+    a_dead_process,
+    with_v1,
+)
+from weir.document import Outcome, Removal
+from weir.endpoint import Endpoint
+from weir.errors import EndpointBusy, PermanentError
+from weir.release import removing, steps
+from weir.release.beginning import begin
+
+
+def test_what_gave_way_makes_room_before_the_next_version_comes() -> None:
+    there = with_v1()
+    for name in ("v2", "v3", "v4", "v5"):
+        release(there.platform, loaded(name), deploy_only=True)
+    dead = a_dead_process(there)
+    begun = begin(there.platform, loaded("v7"), dead)
+    assert begun.ledger is not None
+    steps.provision(there.platform, begun.ledger)
+    steps.build(there.platform, begun.ledger)
+    assert release(there.platform, loaded("v8")).outcome is Outcome.PROMOTED
+    assert "v7" not in there.workloads.versions("fraud")
+
+
+def test_an_endpoint_whose_document_is_lost_is_not_begun_anew_but_can_be_removed() -> None:
+    there = with_v1()
+    del there.state.documents["fraud"]
+    with pytest.raises(PermanentError, match="v1") as caught:
+        release(there.platform, loaded("v2"))
+    assert caught.value.reason == "state.lost"
+    removing.remove_endpoint(there.platform, "fraud")
+    assert release(there.platform, loaded("v2")).reason == "first_version"
+
+
+def test_nobody_releases_to_an_endpoint_that_is_being_removed() -> None:
+    there = with_v1()
+    refused: list[str] = []
+
+    class Removing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(there.workloads, name)
+
+        def remove(self, endpoint: str, version: str) -> None:
+            with pytest.raises(EndpointBusy) as caught:
+                begin(there.platform, loaded("v2"), a_dead_process(there))
+            refused.append(caught.value.message)
+            there.workloads.remove(endpoint, version)
+
+    removing.remove_endpoint(replace(there.platform, workloads=Removing()), "fraud")
+    assert len(refused) == 1
+    assert "being removed" in refused[0]
+    assert there.state.documents == {}
+
+
+def test_a_removal_that_was_killed_is_not_released_to_before_it_has_ended() -> None:
+    there = with_v1()
+    dead = a_dead_process(there)
+    document = there.state.documents["fraud"]
+    there.state.write(document.changed(removal=Removal(holder=dead)))
+    with pytest.raises(PermanentError) as caught:
+        release(there.platform, loaded("v2"))
+    assert caught.value.reason == "endpoint.removal_unfinished"
+    removing.remove_endpoint(there.platform, "fraud")
+    assert there.state.documents == {}
+
+
+def test_the_removal_of_a_version_that_was_killed_is_ended_by_the_next_release() -> None:
+    there = with_v1()
+    release(there.platform, loaded("v2"), deploy_only=True)
+    document = there.state.documents["fraud"]
+    marked = document.changed(
+        removal=Removal(holder=a_dead_process(there), version="v2"), retiring=("v2",)
+    )
+    there.state.write(marked)
+    release(there.platform, loaded("v3"))
+    assert there.workloads.versions("fraud") == ("v1", "v3")
+    assert there.state.documents["fraud"].removal is None
+
+
+def test_a_version_goes_when_its_requests_have_ended_and_the_gateway_forgets_it_last() -> None:
+    there = with_v1(v2=0.5)
+    seen: list[str] = []
+
+    class Watched:
+        """Requests to v2 are under way at the first three looks after the rollback."""
+
+        looks = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(there.traffic, name)
+
+        def in_flight(self, endpoint: str) -> dict[str, int]:
+            split = there.traffic.split("fraud")
+            if split is None or split.percentile("v2"):
+                return {}
+            self.looks += 1
+            seen.append("asked")
+            return {"v2": 4 - self.looks}
+
+        def apply(self, endpoint: Endpoint) -> Any:
+            if endpoint.version("v2") is None:
+                seen.append("forgotten")
+            return there.traffic.apply(endpoint)
+
+    class Removing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(there.workloads, name)
+
+        def remove(self, endpoint: str, version: str) -> None:
+            seen.append("removed")
+            there.workloads.remove(endpoint, version)
+
+    platform = replace(there.platform, traffic=Watched(), workloads=Removing())
+    assert release(platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
+    assert seen == ["asked"] * 4 + ["removed", "forgotten"]
+
+
+def test_a_version_whose_requests_never_end_goes_after_their_longest_time() -> None:
+    there = with_v1(v2=0.5)
+    there.traffic.hanging = {"v2": 1}
+    began = there.clock.now()
+    assert release(there.platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
+    assert there.workloads.versions("fraud") == ("v1",)
+    assert timedelta(seconds=60) < there.clock.now() - began < timedelta(seconds=100)
