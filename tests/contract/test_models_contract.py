@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,8 +106,16 @@ def test_models_do_not_share_versions(models, model):
 def test_a_release_file_belongs_to_the_content(models, model, tmp_path):
     release = tmp_path / "work" / "a" / "release.yaml"
     model("a")
-    release.write_text("endpoint: fraud")
+    text = json.dumps(
+        {
+            "endpoint": "fraud",
+            "version_name": "v1",
+            "model": {"name": "fraud", "version": "1"},
+            "inference": {"command": ["serve", "{port}"]},
+        }
+    )
+    release.write_text(text)
     registered = models.register("fraud", model("a"), release_file=release)
     assert registered.release_file is not None
-    assert registered.release_file.read_text() == "endpoint: fraud"
+    assert registered.release_file.read_text() == text
     assert models.register("fraud", model("a")).version == "2"

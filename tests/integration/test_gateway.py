@@ -310,6 +310,9 @@ def test_what_envoy_refuses_leaves_the_last_good_configuration(
         acknowledged.put(FRONT_ROUTES, bad)
     assert raised.value.reason == "gateway.rejected"
     assert files.text(FRONT_ROUTES) == before
+    keys = shared.traffic.keys("fraud")
+    assert keys.primary not in files.log.read_text()
+    assert keys.primary not in str(raised.value)
     assert shared.traffic.split("fraud") == fraud.split
     assert shared.caller(fraud)().status == 200
     shared.traffic.apply(fraud)

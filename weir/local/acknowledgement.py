@@ -9,6 +9,7 @@ from typing import Any
 from weir import envoy
 from weir.envoy.resources import Resource
 from weir.errors import TemporaryError
+from weir.local import process_logs
 from weir.local.admin import Admin, AdminUnavailableError
 from weir.local.gateway_files import (
     CLUSTERS,
@@ -105,12 +106,15 @@ class Acknowledged:
             "gateway.down",
             f"Envoy did not answer within {self.timeout_seconds:g} s; {name} is written and takes"
             " effect when the gateway is back.",
-            remedy="Run again when the gateway runs; why it does not, its log may say.",
+            remedy="Start it with weir up, then run again; why it does not run, its log may say.",
             where=str(self.files.log),
         )
 
     def _words(self, log_length: int) -> str:
-        """What Envoy logged since, without keys."""
+        """What Envoy logged since, without keys, which go from the log too."""
+        keys = self.files.keys()
+        if keys is not None:
+            process_logs.redact(self.files.log, (keys.primary, keys.secondary))
         try:
             with self.files.log.open("rb") as log:
                 log.seek(log_length)
@@ -118,9 +122,6 @@ class Acknowledged:
         except OSError:
             return ""
         told = " ".join(line.strip() for line in lines if "rejected" in line or "error" in line)
-        keys = self.files.keys()
-        for key in (keys.primary, keys.secondary) if keys else ():
-            told = told.replace(key, "***")
         return told[:600]
 
     def _stats(self) -> dict[str, Any] | None:

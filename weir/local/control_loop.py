@@ -113,6 +113,7 @@ class ControlLoop:
             self._tidy_at = now + TIDY_EVERY_SECONDS
             kept = {LOG, *self._specs, *self._processes}
             process_logs.remove_old(self._home.logs, kept, time.time() - LOG_LIFE_SECONDS)
+            self._home.keep_reserve()
 
     def halt(self) -> None:
         """From now on nothing is wanted; specs stay, so that a later supervisor restores all."""

@@ -15,6 +15,9 @@ from weir.errors import PermanentError
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
+RESERVE_BYTES = 4 * 2**20
+"""Room that a full disk leaves for what has to be written to put traffic back."""
+
 LONGEST_SOCKET_PATH = 100
 """A unix socket's path has to be shorter than 108 bytes on Linux and 104 on macOS."""
 
@@ -85,6 +88,29 @@ class Home:
             return self._folder("run")
         return _private_temporary_folder(f"weir-{os.getuid()}-{self.digest}")
 
+    def require_access(self) -> None:
+        """Raise PermanentError ``home.not_yours`` when this user may not work in the home."""
+        if not os.path.lexists(self.root) and os.access(self.root.parent, os.X_OK):
+            return
+        if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+            raise PermanentError(
+                "home.not_yours",
+                "you may not read and write this home of weir; another user made it, perhaps you"
+                " yourself as root.",
+                remedy="Choose another, WEIR_HOME=FOLDER, or give it to your user.",
+                where=str(self.root),
+            )
+
+    @property
+    def reserve(self) -> Path:
+        return self.root / "reserve"
+
+    def keep_reserve(self) -> None:
+        """Set room aside for the day when the disk is full, while there is plenty."""
+        with contextlib.suppress(OSError):
+            if not self.reserve.exists() and _free_bytes(self.root) > 16 * RESERVE_BYTES:
+                write_atomically(self.reserve, bytes(RESERVE_BYTES), PRIVATE_FILE)
+
     def forget_sockets(self) -> None:
         """Remove the folder for sockets if it lies outside the home. Nothing may run any more."""
         if self.run != self.root / "run":
@@ -150,6 +176,17 @@ class Home:
         return path
 
 
+def write_with_reserve(home: Home, path: Path, text: str) -> None:
+    """``write_atomically``, in the room that was set aside when there is no other."""
+    try:
+        write_atomically(path, text)
+    except PermanentError as error:
+        if error.reason != "disk.full" or not home.reserve.exists():
+            raise
+        home.reserve.unlink(missing_ok=True)
+        write_atomically(path, text)
+
+
 def write_atomically(
     path: Path, text: str | bytes, mode: int = PRIVATE_FILE, *, durable: bool = True
 ) -> None:
@@ -195,6 +232,11 @@ def storage_error(error: OSError, path: Path) -> PermanentError:
         remedy="Give your user the right to write there, or choose another WEIR_HOME.",
         where=str(path),
     )
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

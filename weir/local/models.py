@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from weir.content import tree_digest
 from weir.errors import PermanentError, UserError
 from weir.local.home import Home, storage_error, write_atomically
-from weir.local.model_files import copy_model, copy_release
+from weir.local.model_files import copy_model, copy_release, require_release_of, require_whole
 from weir.ports import ModelVersion
 
 LATEST = "latest"
@@ -57,7 +57,8 @@ class LocalModels:
 
         The content is the model and the release files; the same content again gives the version
         that has it, unless another ``version`` is asked for. Without ``version`` the next whole
-        number is taken. Raises UserError ``model.*``, PermanentError ``disk.*``.
+        number is taken. Raises UserError ``model.*``, SpecError for a release file that
+        is wrong, PermanentError ``disk.*``.
         """
         _require_name(name)
         if version is not None:
@@ -65,6 +66,7 @@ class LocalModels:
         _require_path(name, path, "model")
         if release_file is not None:
             _require_path(name, release_file, "release file")
+            require_release_of(name, release_file)
         with self._locked(name) as folder:
             new = folder / f".new-{secrets.token_hex(6)}"
             try:
@@ -72,6 +74,7 @@ class LocalModels:
                 copy_model(path, new / "model")
                 if release_file is not None:
                     copy_release(release_file, path, new / "release")
+                    require_whole(release_file, new / "release" / release_file.name)
                 digest = tree_digest(new)
                 known = self._same(name, digest, version)
                 if known is not None:

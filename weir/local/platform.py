@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weir.local.clusters import LocalClusters
 from weir.local.gateway import LocalTraffic
-from weir.local.home import default_home
+from weir.local.home import Home, default_home
 from weir.local.images import LocalImages
 from weir.local.models import LocalModels
 from weir.local.scoring import LocalScorer
@@ -28,8 +28,12 @@ class SystemClock:
 
 
 def local_platform(home: Path | None = None) -> Platform:
-    """The platform in ``home`` (WEIR_HOME or ~/.weir by default). Starts nothing."""
+    """The platform in ``home`` (WEIR_HOME or ~/.weir by default). Starts nothing.
+
+    Raises PermanentError ``home.not_yours``.
+    """
     root = home or default_home()
+    Home(root).require_access()
     traffic = LocalTraffic(root)
     return Platform(
         name="local",

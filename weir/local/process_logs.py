@@ -43,6 +43,20 @@ def rotate(log: Path, maximum_bytes: int = MAXIMUM_BYTES) -> bool:
     return True
 
 
+def redact(log: Path, secrets: Collection[str]) -> None:
+    """Write stars over ``secrets`` where they stand in ``log``.
+
+    In place, so that the process goes on writing behind them.
+    """
+    with contextlib.suppress(OSError), log.open("r+b") as file:
+        text = file.read()
+        for secret in map(str.encode, secrets):
+            at = text.find(secret)
+            while at >= 0:
+                os.pwrite(file.fileno(), b"*" * len(secret), at)
+                at = text.find(secret, at + 1)
+
+
 def remove_old(folder: Path, keep: Collection[str], before: float) -> None:
     """Remove logs last written ``before`` (seconds since the epoch), save those of ``keep``."""
     for path in (*folder.glob("*.log"), *folder.glob("*.log.1")):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from weir import holding
 from weir.document import EndpointDocument, Holder
 from weir.errors import PermanentError, StateConflict, UserError
-from weir.local.home import Home, storage_error, write_atomically
+from weir.local.home import Home, storage_error, write_with_reserve
 from weir.spec.release import NAME_PATTERN
 
 
@@ -57,9 +57,8 @@ class LocalState:
             _require_revision(document, stored)
             written = document.model_copy(update={"revision": document.revision + 1})
             try:
-                write_atomically(
-                    self._folder(name) / "state.json", written.model_dump_json(indent=1) + "\n"
-                )
+                path = self._folder(name) / "state.json"
+                write_with_reserve(self._home, path, written.model_dump_json(indent=1) + "\n")
             except PermanentError as error:
                 raise _in_words_of_state(error) from error
             return written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ class _Looking:
         if not path.exists():
             return path, f"{shown(name)} does not exist; looked for {path}"
         if (wanted == "file" and not is_file) or (wanted == "folder" and not is_folder):
-            found = "folder" if is_folder else "file"
+            found = "folder" if is_folder else "file" if is_file else "device or the like"
             return path, f"{shown(name)} is a {found}, it has to be a {wanted}: {path}"
         return path, ""
 
@@ -116,8 +117,7 @@ class _Looking:
         if name is None:
             return
         path, wrong = self.look(name, self.directory, "file or folder")
-        if not wrong and path.is_dir() and next(iter_files(path), None) is None:
-            wrong = f"{shown(name)} is an empty folder: {path}"
+        wrong = wrong or _unusable_folder(path, shown(name))
         if wrong:
             yield ("model", "path"), wrong
 
@@ -163,16 +163,31 @@ def _unusable_requirements(path: Path) -> str:
     return ""
 
 
+def _unusable_folder(path: Path, name: str) -> str:
+    """What is wrong with a model that lies in a folder; empty for any other."""
+    if not path.is_dir():
+        return ""
+    try:
+        files = [file for _, file in iter_files(path)]
+    except OSError as error:
+        return f"{name} cannot be read: {error.strerror}: {error.filename}"
+    unreadable = next((file for file in files if not os.access(file, os.R_OK)), None)
+    if unreadable is not None:
+        return f"{name} holds a file that cannot be read: {unreadable}"
+    return "" if files else f"{name} is an empty folder: {path}"
+
+
 def _not_ndjson(path: Path) -> str:
-    number = 0
+    number = samples = 0
     try:
         with path.open("rb") as lines:
             for line in lines:
                 number += 1
                 if line.strip():
                     json.loads(line)
+                    samples += 1
     except (ValueError, RecursionError):
         return f"line {number} of {path} is not JSON"
     except OSError as error:
         return f"cannot be read: {error.strerror}: {path}"
-    return "" if number else f"is an empty file: {path}"
+    return "" if samples else f"holds no sample: {path}"

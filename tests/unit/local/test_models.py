@@ -10,13 +10,21 @@ from weir.errors import UserError
 from weir.local.model_files import MAXIMUM_RELEASE_BYTES
 from weir.local.models import LocalModels
 
+RELEASE = """
+endpoint: fraud
+version_name: v1
+model: {name: fraud, version: 1, path: model}
+inference: {entry_script: score.py, source_directory: src, requirements: requirements.txt}
+check: {samples: data/samples.ndjson}
+"""
+
 
 @pytest.fixture
 def work(tmp_path):
     """A data scientist's folder: release file, source, model, and much that is not shipped."""
     folder = tmp_path / "work"
     for path, content in {
-        "release.yaml": "model: {path: model}",
+        "release.yaml": RELEASE,
         "requirements.txt": "numpy",
         "src/score.py": "def init(): ...",
         "data/samples.ndjson": "{}",
@@ -62,6 +70,25 @@ def test_a_changed_source_file_is_another_version(models, work):
     (work / "src" / "score.py").write_text("def init(): pass")
     changed = models.register("fraud", work / "model", release_file=work / "release.yaml")
     assert changed.version == "2"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("name: fraud", "name: churn", "release.other_model"),
+        ("endpoint: fraud", "endpoint: [", "spec.invalid"),
+        ("source_directory: src", "source_directory: ../other", "model.release_not_whole"),
+    ],
+)
+def test_a_release_file_that_could_not_be_released_is_not_registered(
+    models, work, old, new, reason
+):
+    shutil.copytree(work / "src", work.parent / "other")
+    (work / "release.yaml").write_text(RELEASE.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        models.register("fraud", work / "model", release_file=work / "release.yaml")
+    assert caught.value.reason == reason
+    assert models.versions("fraud") == ()
 
 
 def test_a_release_folder_that_is_too_big_is_refused_with_its_largest_file(models, work):

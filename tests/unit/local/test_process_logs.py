@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from weir.local.process_logs import last_lines, older, remove_old, rotate
+from weir.local.process_logs import last_lines, older, redact, remove_old, rotate
 
 
 def test_a_small_log_stays(tmp_path: Path) -> None:
@@ -28,6 +28,18 @@ def test_of_a_huge_log_only_the_end_is_set_aside(tmp_path: Path) -> None:
     log.write_text("one\ntwo\nthree\n")
     assert rotate(log, maximum_bytes=10)
     assert older(log).read_text() == "two\nthree\n"
+
+
+def test_secrets_in_a_log_are_written_over_while_the_process_keeps_writing(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "a.log"
+    with log.open("a") as writer:
+        writer.write("key: hush, again hush\n")
+        writer.flush()
+        redact(log, ("hush", "other"))
+        writer.write("next\n")
+    assert log.read_text() == "key: ****, again ****\nnext\n"
 
 
 def test_last_lines_reach_back_into_what_was_set_aside(tmp_path: Path) -> None:

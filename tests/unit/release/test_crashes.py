@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from tests.fakes.world import World, world
 from tests.story import loaded, release
 from weir.document import Outcome
+from weir.errors import PermanentError
 from weir.holding import this_process
 from weir.ports import Platform
 from weir.release import steps
 from weir.release.ledger import Ledger
+from weir.release.returning import return_to_previous
 from weir.spec.load import Loaded
 
 MORTAL_PORTS = ("clusters", "images", "workloads", "traffic", "state", "windows", "scorer")
@@ -126,6 +129,36 @@ def test_a_process_killed_again_and_again_still_arrives() -> None:
         assert past.outcome is Outcome.PROMOTED
         return
     pytest.fail("two hundred lives were not enough")
+
+
+@pytest.mark.parametrize("whatever_came_last", [False, True])
+def test_a_return_killed_at_any_outward_call_is_ended_by_typing_it_again(
+    whatever_came_last: bool,
+) -> None:
+    def promoted() -> World:
+        there = started({})
+        release(there.platform, v2())
+        return there
+
+    def back(platform: Platform) -> None:
+        return_to_previous(platform, "fraud", "ada", whatever_came_last=whatever_came_last)
+
+    life = Life()
+    back(mortal(promoted().platform, life))
+    assert life.moments >= 6
+    for last in range(life.moments):
+        there = promoted()
+        with pytest.raises(Killed):
+            back(mortal(there.platform, Life(last)))
+        killed = there.state.documents["fraud"]
+        is_through = killed.endpoint.control == "v1" and killed.split_applied_at is not None
+        if not (is_through and whatever_came_last):  # by design that would go on to v2
+            with contextlib.suppress(PermanentError):
+                back(there.platform)
+        document = there.state.documents["fraud"]
+        assert str(there.traffic.split("fraud")) == "v1 100 %", f"killed at moment {last}"
+        assert (document.endpoint.control, document.previous) == ("v1", "v2")
+        assert document.split_applied_at is not None
 
 
 @pytest.mark.parametrize("failing", [{}, {"v2": 0.5}], ids=["promotion", "rollback"])
