@@ -82,7 +82,9 @@ class Lab:
             self.platform.traffic.remove(endpoint)
             for version in self.platform.workloads.versions(endpoint):
                 self.platform.workloads.remove(endpoint, version)
-            self.platform.state.remove(endpoint)
+            document = self.platform.state.read(endpoint)
+            if document is not None:
+                self.platform.state.remove(document)
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a user of this home has in the environment; no Prefect settings but a clean home."""

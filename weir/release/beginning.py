@@ -46,7 +46,7 @@ def begin(
             _refuse_if_lost(platform, name)
         else:
             refuse_if_held(platform, document, holder)
-            past = _ended_before(document, loaded, deploy_only)
+            past = ended_before(document, loaded, deploy_only=deploy_only)
             if past is not None and not (again and past.outcome is not Outcome.PROMOTED):
                 catch_up(platform, document)
                 return Begun(ledger=None, past=past)
@@ -114,8 +114,8 @@ def _refuse_if_lost(platform: Platform, name: str) -> None:
     )
 
 
-def _ended_before(
-    document: EndpointDocument, loaded: Loaded, deploy_only: bool
+def ended_before(
+    document: EndpointDocument, loaded: Loaded, *, deploy_only: bool = False
 ) -> PastRelease | None:
     """The newest ended release of the same content, if its end still stands."""
     if document.release is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from weir.document import EndpointDocument, Outcome, Release
+from weir.document import EndpointDocument, Outcome, PastRelease, Release
 from weir.errors import PermanentError
 from weir.holding import this_process
 from weir.ports import Platform
+from weir.release.beginning import ended_before
 from weir.release.ledger import living_holder
 from weir.release.opening import opened
 from weir.release.reading import read_release
@@ -24,12 +25,14 @@ def plan_release(
     loaded = read_release(platform, release_file, model, model_version)
     document = platform.state.read(loaded.spec.endpoint.name)
     now = platform.clock.now()
-    with contextlib.suppress(PermanentError):
-        opened(document, loaded, this_process("", now), "plan", now)
+    past = ended_before(document, loaded) if document is not None else None
+    if past is None:
+        with contextlib.suppress(PermanentError):
+            opened(document, loaded, this_process("", now), "plan", now)
     return (
         *_endpoint_lines(document, loaded),
         *_version_lines(platform, document, loaded),
-        *_rollout_lines(platform, document, loaded),
+        *(_rollout_lines(platform, document, loaded) if past is None else _past_lines(past)),
     )
 
 
@@ -77,19 +80,17 @@ def _rollout_lines(
     if document is None or document.endpoint.control is None:
         return [f"+ {spec.version_name} becomes the control and takes 100 % once it is healthy"]
     control = document.endpoint.control
-    past = document.last(spec.version_name)
-    if past is not None and past.digest == loaded.digest:
-        if past.outcome is Outcome.PROMOTED and control == spec.version_name:
-            return [f"  nothing to do: {past.version} was promoted and is the control"]
-        if past.outcome is Outcome.ROLLED_BACK:
-            return [f"! this content was rolled back: {past.words}", "  --again releases it anyway"]
-    if control == spec.version_name:
-        return [f"! {control} is the control and runs other content: choose a new version_name"]
     return [
         f"~ traffic from {control} to {spec.version_name}: "
         + " -> ".join(f"{step:g} %" for step in spec.rollout.steps),
         *policy_lines(spec.rollout),
     ]
+
+
+def _past_lines(past: PastRelease) -> list[str]:
+    if past.outcome is Outcome.PROMOTED:
+        return [f"  nothing to do: {past.version} was promoted and is the control"]
+    return [f"! this content was rolled back: {past.words}", "  --again releases it anyway"]
 
 
 def _unfinished(
