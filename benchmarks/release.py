@@ -22,7 +22,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from weir.document import Phase
-from weir.local.home import write_atomically
+from weir.local.disk import write_atomically
 from weir.local.platform import local_platform
 from weir.local.supervisor import stop_everything
 from weir.local.traffic import TrafficPlan

@@ -17,6 +17,7 @@ from tasks.holding import opened
 from tasks.narration import tell
 from weir.document import Outcome, PastRelease
 from weir.errors import EndpointBusy, PermanentError, WeirError
+from weir.ports import ModelVersion
 from weir.release import operator, steps
 from weir.release.documents import readable
 
@@ -140,7 +141,15 @@ def nothing_to_do(endpoint: str, past: PastRelease) -> State[Any]:
     return state_of(past)
 
 
+def superseded(endpoint: str, by: ModelVersion) -> State[Any]:
+    """The run waited for its endpoint, and what it was to release is not the newest any more."""
+    words = f"{by.name} {by.version} was registered meanwhile; {endpoint} is left to its release"
+    tell(words, state=SUPERSEDED)
+    return Completed(name=SUPERSEDED, message=words)
+
+
 HELD = "Held"
+SUPERSEDED = "Superseded"
 STATE_NAMES = {
     Outcome.PROMOTED: "Promoted",
     Outcome.DEPLOYED: "Deployed",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from flows import ending
 from flows.beginning import begin_release
@@ -27,6 +28,7 @@ def release(
     platform: str = "local",
     again: bool = False,
     deploy_only: bool = False,
+    patience_seconds: Annotated[float, Field(ge=0, le=7 * 24 * 3600)] = 0,
 ) -> State[Any]:
     """Bring one model version to its endpoint, as far as the evidence allows.
 
@@ -38,10 +40,20 @@ def release(
         platform: `local`, or a saved platform block such as `weir-local-platform/lab`.
         again: Release content that has been rolled back or has failed before once more.
         deploy_only: Stop after the check, with the version at 0 % of the traffic.
+        patience_seconds: Wait so long while another release works on the endpoint. A run that
+            waits with a registered version ends when a version is registered after it.
     """
     begun = begin_release(
-        release_file, model, model_version, platform, again=again, deploy_only=deploy_only
+        release_file,
+        model,
+        model_version,
+        platform,
+        again=again,
+        deploy_only=deploy_only,
+        patience_seconds=patience_seconds,
     )
+    if begun.superseded_by is not None:
+        return ending.superseded(begun.endpoint, begun.superseded_by)
     if begun.past is not None:
         return ending.nothing_to_do(begun.endpoint, begun.past)
     return carry_out(begun.endpoint, platform)

@@ -11,7 +11,9 @@ from weir.window import Window
 
 
 class FakeState:
-    """ports.State. ``dead`` lists holders' pids that count as ended; others are asked for truly.
+    """ports.State. ``dead`` lists holders' pids that count as ended, ``alive`` those that live on.
+
+    Others are asked for truly.
 
     ``corrupt`` lists endpoints whose document cannot be read; ``full`` has no room for another.
     """
@@ -19,6 +21,7 @@ class FakeState:
     def __init__(self) -> None:
         self.documents: dict[str, EndpointDocument] = {}
         self.dead: set[int] = set()
+        self.alive: set[int] = set()
         self.corrupt: set[str] = set()
         self.full = False
 
@@ -46,6 +49,8 @@ class FakeState:
             del self.documents[document.endpoint.name]
 
     def is_alive(self, holder: Holder, now: datetime) -> bool:
+        if holder.pid in self.alive:
+            return True
         return holder.pid not in self.dead and holding.is_alive(holder, now)
 
     def _require_revision(self, document: EndpointDocument) -> None:

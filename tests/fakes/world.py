@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,11 +27,15 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class FakeClock:
-    """Time passes only when somebody sleeps. ``interruptions`` are raised by the next sleeps."""
+    """Time passes only when somebody sleeps. ``interruptions`` are raised by the next sleeps.
+
+    ``meanwhile`` happens in the next sleeps, one in each.
+    """
 
     def __init__(self) -> None:
         self._now = NOON
         self.interruptions: list[BaseException] = []
+        self.meanwhile: list[Callable[[], object]] = []
 
     def now(self) -> datetime:
         return self._now
@@ -42,6 +46,8 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         if self.interruptions:
             raise self.interruptions.pop(0)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
         self._now += timedelta(seconds=seconds)
 
 

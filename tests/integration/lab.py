@@ -22,7 +22,7 @@ from typing import Any
 from tests import story
 from tests.fakes import model_server
 from weir.document import EndpointDocument, Outcome
-from weir.local.home import write_atomically
+from weir.local.disk import write_atomically
 from weir.local.platform import local_platform
 from weir.local.server import ServerAddress, await_server, ensure_pool, want_server
 from weir.local.supervisor import ensure_supervisor, stop_everything

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from weir.document import EndpointDocument
 from weir.errors import PermanentError
+from weir.local.disk import write_atomically
 from weir.local.environments import SERVER, Environments, Recipe
-from weir.local.home import Home, default_home, write_atomically
+from weir.local.home import Home, default_home
 from weir.local.traffic_counts import TrafficCounts, read_counts
 from weir.ports import Platform
 

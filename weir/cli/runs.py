@@ -46,6 +46,10 @@ def release(
     deploy_only: Annotated[
         bool, typer.Option("--deploy-only", help="Stop after the check, at 0 % of the traffic.")
     ] = False,
+    patience_seconds: Annotated[
+        float,
+        typer.Option("--patience", min=0, max=604_800, help="Seconds to wait for a busy endpoint."),
+    ] = 0,
     platform: OnPlatform = LOCAL,
 ) -> None:
     """Release a model version by evidence.
@@ -59,6 +63,7 @@ def release(
         model_version=model_version,
         again=again,
         deploy_only=deploy_only,
+        patience_seconds=patience_seconds,
         platform=platform,
     )
     sys.exit(0 if outcome in ("Promoted", "Deployed") else 1)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from weir.local import pids, process_logs
+from weir.local.disk import keep_reserve
 from weir.local.draining import Addresses, Gateways, LocalGateways, Publisher
 from weir.local.home import Home
 from weir.local.launching import Running, marker
@@ -113,7 +114,7 @@ class ControlLoop:
             self._tidy_at = now + TIDY_EVERY_SECONDS
             kept = {LOG, *self._specs, *self._processes}
             process_logs.remove_old(self._home.logs, kept, time.time() - LOG_LIFE_SECONDS)
-            self._home.keep_reserve()
+            keep_reserve(self._home.reserve)
 
     def halt(self) -> None:
         """From now on nothing is wanted; specs stay, so that a later supervisor restores all."""

@@ -9,8 +9,9 @@ from typing import cast
 from weir import envoy
 from weir.envoy.clusters import Health
 from weir.local.admin import Admin, AdminSilentError, AdminUnavailableError
+from weir.local.disk import write_atomically
 from weir.local.gateway_files import GatewayFiles
-from weir.local.home import Home, write_atomically
+from weir.local.home import Home
 
 
 def publish(home: Path, endpoint: str, version: str, addresses: Sequence[tuple[str, str]]) -> None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weir.errors import PermanentError, TemporaryError, WeirError
-from weir.local.home import PRIVATE_FILE, Home, storage_error, write_atomically
+from weir.local.disk import PRIVATE_FILE, storage_error, write_atomically
+from weir.local.home import Home
 from weir.spec.requirements import words_of
 
 SERVER = "azureml-inference-server-http==1.5.1"

@@ -15,7 +15,8 @@ from weir import envoy
 from weir.envoy.clusters import Health
 from weir.envoy.resources import Resource
 from weir.errors import PermanentError
-from weir.local.home import Home, write_atomically, write_with_reserve
+from weir.local.disk import write_atomically, write_with_reserve
+from weir.local.home import Home
 from weir.local.processes import ProcessTable
 from weir.ports import Keys
 
@@ -60,7 +61,7 @@ class GatewayFiles:
             return None
 
     def write(self, name: str, text: str) -> None:
-        write_with_reserve(self.home, self.directory / name, text)
+        write_with_reserve(self.home.reserve, self.directory / name, text)
 
     def resources(self, name: str) -> list[Resource]:
         """The resources of a discovery file; none when it is missing or unreadable."""

@@ -1,28 +1,22 @@
-"""The home folder of the local platform: where everything lives, and how files get there whole."""
+"""The home folder of the local platform: where everything lives."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import os
-import secrets
 import shutil
 import tempfile
 from pathlib import Path
 
 from weir.errors import PermanentError
+from weir.local.disk import storage_error
 
 PRIVATE_FOLDER = 0o700
-PRIVATE_FILE = 0o600
-RESERVE_BYTES = 4 * 2**20
-"""Room that a full disk leaves for what has to be written to put traffic back."""
 
 LONGEST_SOCKET_PATH = 100
 """A unix socket's path has to be shorter than 108 bytes on Linux and 104 on macOS."""
 
 _LONGEST_SOCKET_NAME = 40
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def default_home() -> Path:
@@ -103,13 +97,8 @@ class Home:
 
     @property
     def reserve(self) -> Path:
+        """Set aside for a full disk; see ``weir.local.disk``."""
         return self.root / "reserve"
-
-    def keep_reserve(self) -> None:
-        """Set room aside for the day when the disk is full, while there is plenty."""
-        with contextlib.suppress(OSError):
-            if not self.reserve.exists() and _free_bytes(self.root) > 16 * RESERVE_BYTES:
-                write_atomically(self.reserve, bytes(RESERVE_BYTES), PRIVATE_FILE)
 
     def forget_sockets(self) -> None:
         """Remove the folder for sockets if it lies outside the home. Nothing may run any more."""
@@ -174,83 +163,6 @@ class Home:
             except OSError as error:
                 raise storage_error(error, path) from error
         return path
-
-
-def write_with_reserve(home: Home, path: Path, text: str) -> None:
-    """``write_atomically``, in the room that was set aside when there is no other."""
-    try:
-        write_atomically(path, text)
-    except PermanentError as error:
-        if error.reason != "disk.full" or not home.reserve.exists():
-            raise
-        home.reserve.unlink(missing_ok=True)
-        write_atomically(path, text)
-
-
-def write_atomically(
-    path: Path, text: str | bytes, mode: int = PRIVATE_FILE, *, durable: bool = True
-) -> None:
-    """Replace ``path`` by ``text``: readers see the old file or the new one, also after a crash.
-
-    ``durable`` has it survive a power cut as well. Raises PermanentError ``disk.full`` or
-    ``disk.unwritable``; the old file then stays and no temporary file is left.
-    """
-    data = text.encode() if isinstance(text, str) else text
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        try:
-            os.fchmod(descriptor, mode)
-            _write_all(descriptor, data)
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.rename(path)
-        if durable:
-            _sync_folder(path.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise storage_error(error, path) from error
-        raise
-
-
-def storage_error(error: OSError, path: Path) -> PermanentError:
-    """An operating-system error while writing ``path``, in weir's words."""
-    if error.errno in _DISK_FULL:
-        return PermanentError(
-            "disk.full",
-            "there is no space left to write this file; what was there before is unchanged.",
-            remedy=f"Free space below {path.parent} (weir needs little), then run again.",
-            where=str(path),
-        )
-    return PermanentError(
-        "disk.unwritable",
-        f"this cannot be written: {error.strerror or error}.",
-        remedy="Give your user the right to write there, or choose another WEIR_HOME.",
-        where=str(path),
-    )
-
-
-def _free_bytes(folder: Path) -> int:
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _private_temporary_folder(name: str) -> Path:

@@ -16,8 +16,9 @@ import psutil
 from weir.content import iter_files, tree_digest
 from weir.errors import PermanentError, TemporaryError, UserError
 from weir.local.copying import copy_files
+from weir.local.disk import PRIVATE_FILE, storage_error, write_atomically
 from weir.local.environments import SERVER, Environments, Recipe, hold_lock, is_young
-from weir.local.home import PRIVATE_FILE, Home, storage_error, write_atomically
+from weir.local.home import Home
 from weir.ports import BuildContext, Image
 
 _DESCRIPTION = "image.json"

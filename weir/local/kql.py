@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from weir.errors import PermanentError, WeirError
-from weir.local.home import write_atomically
+from weir.local.disk import write_atomically
 
 _TRANSLATION_SECONDS = 120
 

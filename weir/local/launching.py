@@ -12,7 +12,8 @@ import subprocess
 from collections.abc import Collection, Iterable, Mapping
 
 from weir.local import pids
-from weir.local.home import PRIVATE_FILE, Home
+from weir.local.disk import PRIVATE_FILE
+from weir.local.home import Home
 from weir.local.processes import ProcessSpec
 
 PORTS = range(20_000, 32_000)

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from weir.content import tree_digest
 from weir.errors import PermanentError, UserError
-from weir.local.home import Home, storage_error, write_atomically
+from weir.local.disk import storage_error, write_atomically
+from weir.local.home import Home
 from weir.local.model_files import copy_model, copy_release, require_release_of, require_whole
 from weir.ports import ModelVersion
 

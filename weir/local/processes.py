@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weir.errors import TemporaryError
-from weir.local.home import PRIVATE_FILE, Home, write_atomically
+from weir.local.disk import PRIVATE_FILE, write_atomically
+from weir.local.home import Home
 from weir.local.pids import is_alive
 
 ProcessState = Literal["starting", "ready", "unready", "backing_off", "stopping", "stopped"]

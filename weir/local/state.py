@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from weir import holding
 from weir.document import EndpointDocument, Holder
 from weir.errors import PermanentError, StateConflict, UserError
-from weir.local.home import Home, storage_error, write_with_reserve
+from weir.local.disk import storage_error, write_with_reserve
+from weir.local.home import Home
 from weir.spec.release import NAME_PATTERN
 
 
@@ -58,7 +59,9 @@ class LocalState:
             written = document.model_copy(update={"revision": document.revision + 1})
             try:
                 path = self._folder(name) / "state.json"
-                write_with_reserve(self._home, path, written.model_dump_json(indent=1) + "\n")
+                write_with_reserve(
+                    self._home.reserve, path, written.model_dump_json(indent=1) + "\n"
+                )
             except PermanentError as error:
                 raise _in_words_of_state(error) from error
             return written

@@ -11,8 +11,9 @@ from typing import Any
 
 from weir.errors import WeirError
 from weir.local import pids
+from weir.local.disk import PRIVATE_FILE, write_atomically
 from weir.local.draining import Drain, Gateways
-from weir.local.home import PRIVATE_FILE, Home, write_atomically
+from weir.local.home import Home
 from weir.local.launching import Running, free_port, is_free, launch
 from weir.local.probing import Prober
 from weir.local.processes import ProcessSpec, ProcessState, ProcessStatus

@@ -21,7 +21,8 @@ from pathlib import Path
 from weir.errors import PermanentError, TemporaryError, WeirError
 from weir.local import pids, process_logs
 from weir.local.control_loop import LOG, ControlLoop
-from weir.local.home import PRIVATE_FILE, Home, storage_error, write_atomically
+from weir.local.disk import PRIVATE_FILE, storage_error, write_atomically
+from weir.local.home import Home
 
 STEP_SECONDS = 0.1
 PATIENCE_SECONDS = 15.0

@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from weir.errors import PermanentError
-from weir.local.home import Home, storage_error
+from weir.local.disk import storage_error
+from weir.local.home import Home
 from weir.window import Window
 
 KEPT_RECORDS = 50

@@ -50,6 +50,18 @@ def read_release(
     return with_model(_named_after(loaded, registered), registered)
 
 
+def registered_later(platform: Platform, model: str | None, version: str) -> ModelVersion | None:
+    """The newest version of ``model`` if it was registered later than ``version``.
+
+    None without a model, and for a version that is asked for as the latest one anyway.
+    """
+    if model is None or version == "latest":
+        return None
+    wanted = platform.models.get(model, version)
+    newest = max(platform.models.versions(model), key=lambda one: one.registered_at)
+    return newest if newest.registered_at > wanted.registered_at else None
+
+
 def _named_after(loaded: Loaded, model: ModelVersion) -> Loaded:
     """The release under a version name of its own: the model's name and version.
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import resource
+import os
 import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,19 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from weir.errors import PermanentError
-from weir.local.home import LONGEST_SOCKET_PATH, Home, default_home, write_atomically
+from weir.local.home import LONGEST_SOCKET_PATH, Home, default_home
 
-ROOM_BYTES = 1000
-
-
-def write_too_much(path: Path) -> tuple[str, str]:
-    """Reason and place of the error in a process whose files have ROOM_BYTES, as on a full disk."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, ROOM_BYTES))
-    try:
-        write_atomically(path, "x" * (ROOM_BYTES + 1))
-    except PermanentError as error:
-        return error.reason, error.where
-    return "written", ""
+NOBODY = 65_534
 
 
 def test_folders_are_created_for_their_owner_alone(tmp_path: Path) -> None:
@@ -83,29 +73,31 @@ def test_a_folder_for_sockets_that_others_may_enter_is_refused(tmp_path: Path) -
     folder.rmdir()
 
 
-def test_written_files_have_the_mode_asked_for(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "keys.json", "{}", 0o600)
-    write_atomically(tmp_path / "open.txt", b"bytes", 0o644)
-    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / "open.txt").stat().st_mode) == 0o644
-
-
-def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    write_atomically(path, "old")
-    # In a process of its own: the limit would cut this one's output too.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert pool.submit(write_too_much, path).result(60) == ("disk.full", str(path))
-    assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["state.json"]
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError) as raised:
-        write_atomically(tmp_path / "none" / "state.json", "x")
-    assert raised.value.reason == "disk.unwritable"
-
-
 def test_the_home_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEIR_HOME", "/somewhere")
     assert default_home() == Path("/somewhere")
+
+
+def refused(root: Path) -> str:
+    """Reason of the error when a user who may do nothing there opens the home."""
+    os.setuid(NOBODY)
+    try:
+        Home(root).require_access()
+    except PermanentError as error:
+        return error.reason
+    return "let in"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_home_that_another_user_made_is_refused(tmp_path: Path) -> None:
+    with TemporaryDirectory(prefix="w", dir="/tmp") as place:
+        Path(place).chmod(0o755)
+        theirs = Path(place) / "home"
+        theirs.mkdir(mode=0o700)
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            assert pool.submit(refused, theirs).result(60) == "home.not_yours"
+
+
+def test_a_home_of_ones_own_or_a_new_one_is_let_in(tmp_path: Path) -> None:
+    Home(tmp_path).require_access()
+    Home(tmp_path / "new").require_access()
