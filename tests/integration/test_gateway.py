@@ -476,6 +476,24 @@ def test_a_gateway_whose_port_was_taken_says_so_and_comes_back(alone: Gateway) -
     eventually(lambda: alone.caller(fraud)().status == 200)
 
 
+def test_a_gateway_of_a_home_with_a_long_path_starts_again_after_everything_was_ended(
+    tmp_path: Path,
+) -> None:
+    """Its admin socket is in a folder below /tmp, which goes when everything ends."""
+    gateway = Gateway(tmp_path / ("long" * 20))
+    try:
+        fraud = gateway.serve(endpoint("fraud").control("v1").build())
+        folder = gateway.home.run
+        assert not folder.is_relative_to(gateway.home.root)
+        gateway.close()
+        assert not folder.exists()
+        ensure_supervisor(gateway.home)
+        eventually(lambda: gateway.traffic.trouble("fraud") == "")
+        eventually(lambda: gateway.caller(fraud)().status == 200)
+    finally:
+        gateway.close()
+
+
 def test_apply_while_envoy_restarts_waits_for_it(alone: Gateway) -> None:
     fraud = alone.serve(endpoint("fraud").control("v1").treatment("v2").build())
     status = alone.table.status("fraud.gateway")

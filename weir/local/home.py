@@ -100,6 +100,13 @@ class Home:
         """Set aside for a full disk; see ``weir.local.disk``."""
         return self.root / "reserve"
 
+    def ensure_run(self) -> None:
+        """Make the folder for sockets; a process that binds one below /tmp does not do so itself.
+
+        Raises PermanentError ``home.insecure`` or ``disk.*``.
+        """
+        _ = self.run
+
     def forget_sockets(self) -> None:
         """Remove the folder for sockets if it lies outside the home. Nothing may run any more."""
         if self.run != self.root / "run":

@@ -88,9 +88,11 @@ def marker(home: Home, name: str, generation: str) -> str:
 def launch(spec: ProcessSpec, home: Home, port: int | None, generation: str) -> Running:
     """Start ``spec`` in a session of its own, with its output appended to its log.
 
-    Raises OSError when the program cannot be executed.
+    The folder of its sockets is there, also after a reboot that emptied /tmp. Raises OSError when
+    the program cannot be executed, PermanentError ``home.insecure`` or ``disk.*``.
     """
     mark = marker(home, spec.name, generation)
+    home.ensure_run()
     output = _output(home, spec.name)
     try:
         popen = subprocess.Popen(

@@ -174,6 +174,9 @@ class Supervised:
         except OSError as error:
             self._back_off(now, _CANNOT_EXECUTE, f"cannot start {spec.argv[0]}: {error.strerror}")
             return
+        except WeirError as error:
+            self._back_off(now, _CANNOT_EXECUTE, str(error))
+            return
         self._ready_since = None
         self._ask_from(spec, port, now)
         self._say(f"started, pid {self._running.pid}, port {port}")
