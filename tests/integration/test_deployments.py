@@ -258,7 +258,8 @@ def test_a_run_shows_its_story_and_a_picture_of_each_step(started: dict[str, Sta
     release = started["form"]
     assert release.state["name"] == "Promoted"
     story = eventually(lambda: _whole(release.api.log(release.run)), every_seconds=ASK_SECONDS)
-    for words in ("releasing v2", "provisioned:", "built:", "deployed:", "advance:", "v2 promoted:"):
+    told = ("releasing v2", "provisioned:", "built:", "deployed:", "advance:", "v2 promoted:")
+    for words in told:
         assert words in story
     pictures = release.api.post(
         "/artifacts/filter", artifacts={"key": {"any_": [f"{release.endpoint}-rollout"]}}
