@@ -138,6 +138,25 @@ def test_a_program_that_does_not_exist_is_said(home: Home) -> None:
     assert "no-such-program" in state(table, "a", "backing_off").message
 
 
+def test_a_folder_for_sockets_that_others_may_enter_is_said_and_waited_for(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / ("long" * 20))
+    folder = home.run
+    folder.chmod(0o755)
+    try:
+        table = start(home, server("a"))
+        said = eventually(lambda: (s := table.status("a")) and s.message and s)
+        assert said.state == "backing_off"
+        assert "not yours alone" in said.message
+        assert str(folder) in said.message
+        folder.chmod(0o700)
+        eventually(lambda: (s := table.status("a")) and s.state == "ready")
+    finally:
+        folder.chmod(0o700)
+        stop_everything(home)
+
+
 def test_a_process_that_hangs_is_restarted(home: Home) -> None:
     table = start(home, server("a", liveness=replace(PROBE, timeout_seconds=0.3)))
     before = ready(table, "a")

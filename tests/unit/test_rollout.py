@@ -1,21 +1,13 @@
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.rollouts import NOON, Rollout, a_policy, arm, at
 from weir.evidence.guardrail import Verdict
 from weir.rollout import (
     Action,
-    Decision,
     Reason,
-    RolloutState,
     Tally,
     begin,
     decide,
-    next_window_id,
-    next_window_start,
     operator_promotes,
     operator_rolls_back,
     pause,
@@ -23,70 +15,8 @@ from weir.rollout import (
     resume,
     split_applied,
 )
-from weir.spec.rollout import FailuresGuardrail, OnInconclusive, RolloutPolicy
+from weir.spec.rollout import OnInconclusive
 from weir.window import VersionCounts, Window
-
-NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
-
-
-def at(seconds: float) -> datetime:
-    return NOON + timedelta(seconds=seconds)
-
-
-def a_policy(**fields: object) -> RolloutPolicy:
-    return RolloutPolicy.model_validate(
-        {
-            "steps": (5, 50, 100),
-            "guardrails": (FailuresGuardrail(),),
-            "minimum_requests": 100,
-            "maximum_wait_seconds": 600,
-            **fields,
-        }
-    )
-
-
-def arm(requests: int, failures: int = 0) -> VersionCounts:
-    return VersionCounts(requests=requests, failures_by_class={"server_error": failures})
-
-
-class Rollout:
-    """A rollout that is driven window by window; each takes ten seconds."""
-
-    def __init__(self, policy: RolloutPolicy | None = None) -> None:
-        self.policy = policy or a_policy()
-        self.now = NOON
-        self.state = begin(self.policy, "v1", "v2", NOON)
-        self.last = self.tick()
-        self.apply_split()
-
-    def apply_split(self) -> None:
-        if self.state.step >= 0 and not self.last.final:
-            self.state = split_applied(self.state, self.now)
-
-    def window(self, control: VersionCounts, treatment: VersionCounts, **fields: object) -> Window:
-        values = {
-            "id": next_window_id(self.state),
-            "start": next_window_start(self.state),
-            "end": self.now + timedelta(seconds=10),
-            "split": percentiles(self.policy, self.state),
-            "versions": {"v1": control, "v2": treatment},
-        }
-        return Window.model_validate({**values, **fields})
-
-    def see(self, control: VersionCounts, treatment: VersionCounts, **fields: object) -> Decision:
-        window = self.window(control, treatment, **fields)
-        self.now = self.now + timedelta(seconds=10)
-        return self.tick(window)
-
-    def tick(self, window: Window | None = None, error: str = "") -> Decision:
-        self.state, self.last = decide(self.policy, self.state, window, self.now, error)
-        return self.last
-
-    def healthy(self) -> Decision:
-        return self.see(arm(3000), arm(3000))
-
-    def harmful(self) -> Decision:
-        return self.see(arm(1000, 5), arm(100, 30))
 
 
 def test_the_first_decision_moves_to_the_first_step() -> None:
@@ -285,62 +215,6 @@ def test_the_wait_runs_on_while_telemetry_cannot_be_read() -> None:
     assert (decision.action, decision.reason) == (Action.ASK, Reason.INCONCLUSIVE)
 
 
-def test_a_window_counts_once() -> None:
-    rollout = Rollout()
-    window = rollout.window(arm(200, 1), arm(100, 1))
-    rollout.now = at(10)
-    rollout.tick(window)
-    after = rollout.state
-    rollout.tick(window)
-    assert rollout.state == after
-
-
-def test_a_window_that_overlaps_the_last_changes_nothing() -> None:
-    rollout = Rollout()
-    rollout.see(arm(200), arm(100))
-    after = rollout.state
-    rollout.see(arm(200), arm(100, 90), start=at(9.9))
-    assert rollout.state == after
-
-
-def test_a_window_of_another_split_is_passed_over() -> None:
-    rollout = Rollout()
-    decision = rollout.see(arm(1000, 5), arm(100, 90), split={"v1": 50, "v2": 50})
-    assert decision.action is Action.HOLD
-    assert rollout.state.evidence == begin(rollout.policy, "v1", "v2", NOON).evidence
-    assert next_window_start(rollout.state) == at(10)
-    assert next_window_id(rollout.state) == 2
-
-
-def test_a_window_from_before_the_split_is_passed_over() -> None:
-    rollout = Rollout()
-    assert rollout.see(arm(1000, 5), arm(100, 90), start=at(-1)).action is Action.HOLD
-    assert rollout.state.total_counts == {}
-
-
-def test_no_window_is_read_while_a_split_is_under_way() -> None:
-    rollout = Rollout()
-    window = rollout.window(arm(3000), arm(3000))
-    rollout.healthy()
-    assert next_window_start(rollout.state) is None
-    decision = rollout.tick(window.model_copy(update={"id": 7}))
-    assert (decision.action, decision.reason) == (Action.HOLD, Reason.SPLIT_PENDING)
-
-
-def test_after_a_split_was_applied_again_windows_start_there() -> None:
-    rollout = Rollout()
-    rollout.see(arm(200), arm(100))
-    rollout.state = split_applied(rollout.state, at(37))
-    assert next_window_start(rollout.state) == at(37)
-
-
-def test_windows_follow_each_other_without_a_gap() -> None:
-    rollout = Rollout()
-    assert next_window_start(rollout.state) == NOON
-    rollout.see(arm(200), arm(100))
-    assert next_window_start(rollout.state) == at(10)
-
-
 def test_a_tick_without_a_window_can_end_a_step_whose_time_was_missing() -> None:
     rollout = Rollout(a_policy(minimum_step_seconds=25))
     rollout.healthy()
@@ -440,80 +314,3 @@ def test_evidence_of_earlier_steps_stays() -> None:
     rollout.apply_split()
     assert rollout.state.evidence["failures"].streams["failures"].seen.treatment_requests == 3000
     assert rollout.see(arm(100), arm(100)).action is Action.PROMOTE
-
-
-counts = st.tuples(st.integers(0, 400), st.integers(0, 40)).map(
-    lambda pair: arm(pair[0], min(pair))
-)
-events = st.lists(
-    st.one_of(
-        st.tuples(st.just("window"), counts, counts),
-        st.just(("error",)),
-        st.just(("repeat",)),
-        st.just(("pause",)),
-        st.just(("resume",)),
-    ),
-    max_size=25,
-)
-
-
-Event = tuple[Any, ...]
-"""What happens to a rollout, and with which numbers."""
-
-
-def play(policy: RolloutPolicy, script: list[Event], *, reload: bool, repeat: bool) -> RolloutState:
-    """The state after ``script``, with a crash and restart, or a repeat, after every event."""
-    rollout = Rollout(policy)
-    window = None
-    for event in script:
-        rollout.apply_split() if rollout.state.split_applied_at is None else None
-        if event[0] == "window" and not rollout.last.final:
-            window = rollout.window(event[1], event[2])
-            rollout.now += timedelta(seconds=10)
-            rollout.tick(window)
-        elif event[0] == "error":
-            rollout.tick(error="timed out")
-        elif event[0] == "pause":
-            rollout.state = pause(rollout.state, "ada", rollout.now)
-        elif event[0] == "resume":
-            rollout.state = resume(rollout.state, rollout.now)
-        elif repeat and window is not None and rollout.state.step_counts:
-            rollout.tick(window)
-        if reload:
-            dumped = rollout.state.model_dump_json()
-            rollout.state = RolloutState.model_validate_json(dumped)
-    return rollout.state
-
-
-@settings(max_examples=60, deadline=None)
-@given(events)
-def test_a_rollout_reloaded_after_every_event_ends_in_the_same_state(
-    script: list[Event],
-) -> None:
-    policy = RolloutPolicy(minimum_requests=50)
-    whole = play(policy, script, reload=False, repeat=False)
-    assert play(policy, script, reload=True, repeat=False) == whole
-
-
-@settings(max_examples=60, deadline=None)
-@given(events)
-def test_windows_that_are_offered_again_never_move_the_evidence(
-    script: list[Event],
-) -> None:
-    policy = a_policy()
-    without = [event for event in script if event[0] in ("window", "repeat")]
-    once = play(policy, without, reload=False, repeat=False)
-    again = play(policy, without, reload=False, repeat=True)
-    assert again.total_counts == once.total_counts
-    assert again.evidence == once.evidence
-
-
-@settings(max_examples=60, deadline=None)
-@given(events)
-def test_every_promotion_is_proven_and_every_rollback_harmful(
-    script: list[Event],
-) -> None:
-    decision = play(a_policy(), script, reload=False, repeat=False).decision
-    if decision is not None:
-        expected = Verdict.PASS if decision.action is Action.PROMOTE else Verdict.FAIL
-        assert decision.verdicts == {"failures": expected}
