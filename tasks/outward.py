@@ -16,13 +16,7 @@ from weir.errors import TemporaryError
 
 def may_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     """Whether another try makes sense: the step failed with a TemporaryError."""
-    try:
-        state.result()
-    except TemporaryError:
-        return True
-    except BaseException:  # noqa: BLE001 every other error is final, whatever it is
-        return False
-    return False
+    return isinstance(state.result(raise_on_failure=False), TemporaryError)
 
 
 def outward(timeout_seconds: float | None, retries: int = 4) -> Callable[..., Any]:

@@ -124,8 +124,13 @@ def _sum_up(
     if missing:
         err.print(f"[red]the demo stopped before {', '.join(name for name, _ in missing)}[/]")
     out.rule("[bold]where to look next[/]", align="left")
-    out.print("  weir status fraud          what is there now")
-    out.print(f"  {server.ui:<26} every run in Prefect's UI")
-    out.print(f"  {f'{default_home()}/endpoints/fraud':<26} state, windows, access log")
-    out.print("  examples/fraud             the release files and the models")
-    out.print("  weir down                  end everything that was started")
+    places = {
+        "weir status fraud": "what is there now",
+        server.ui: "every run in Prefect's UI",
+        f"{default_home()}/endpoints/fraud": "state, windows, access log",
+        "examples/fraud": "the release files and the models",
+        "weir down": "end everything that was started",
+    }
+    width = max(map(len, places))
+    for place, what in places.items():
+        out.print(f"  {place:<{width}}  {what}")

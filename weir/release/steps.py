@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from weir.document import Ending, EndpointDocument, Outcome, Phase
@@ -228,9 +229,7 @@ def remove_retiring(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
         platform.workloads.remove(document.endpoint.name, name)
         if trimmed.split is not None:
             _apply(platform, ledger, trimmed)
-        document = ledger.update(
-            lambda document, name=name: transitions.without_version(document, name)  # type: ignore[misc]
-        )
+        document = ledger.update(partial(transitions.without_version, name=name))
     return gone
 
 
