@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -21,8 +21,29 @@ MOST_REQUESTS = 10**12
 FARTHEST_BUCKET_LOG2 = 64
 """No latency is farther than this many doublings from a millisecond, up or down."""
 
+ROUNDING_TOLERANCE = 1e-6
+
 Count = Annotated[int, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e100, le=1e100)]
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+Key = TypeVar("Key")
+Held = TypeVar("Held")
+
+
+def added(some: Mapping[Key, int], others: Mapping[Key, int]) -> dict[Key, int]:
+    """Both counts by key, summed."""
+    return _together(some, others, int.__add__)
+
+
+def _together(
+    some: Mapping[Key, Held], others: Mapping[Key, Held], plus: Callable[[Held, Held], Held]
+) -> dict[Key, Held]:
+    held = dict(some)
+    for key, value in others.items():
+        held[key] = plus(held[key], value) if key in held else value
+    return held
 
 
 class Histogram(BaseModel):
@@ -105,14 +126,41 @@ class Histogram(BaseModel):
             return other
         if other.scale != self.scale:
             raise ValueError(f"histograms of scale {self.scale} and {other.scale} do not add up")
-        counts = dict(self.counts)
-        for index, count in other.counts.items():
-            counts[index] = counts.get(index, 0) + count
+        counts = added(self.counts, other.counts)
         return Histogram(scale=self.scale, zero=self.zero + other.zero, counts=counts)
+
+
+class Metric(BaseModel):
+    """What one version reported of one number: how often, its sum and its sum of squares."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n: Count = 0
+    sum: Finite = 0.0
+    sum_sq: Annotated[Finite, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _sums_are_of_numbers(self) -> Self:
+        if self.n > MOST_REQUESTS:
+            raise ValueError(f"{self.n} values are more than {MOST_REQUESTS}")
+        most = self.n * self.sum_sq
+        if self.sum**2 > most + ROUNDING_TOLERANCE * max(most, self.sum**2):
+            raise ValueError(
+                f"no {self.n} numbers have the sum {self.sum} and squares {self.sum_sq}"
+            )
+        return self
+
+    def plus(self, other: Metric) -> Metric:
+        return Metric(
+            n=self.n + other.n, sum=self.sum + other.sum, sum_sq=self.sum_sq + other.sum_sq
+        )
 
 
 class VersionCounts(BaseModel):
     """One version in one window. ``failures`` are those that the policy counts.
+
+    ``metrics`` are numbers that the version reported, by name; ``labels`` how often it gave each
+    value of something with few values, by name (its predictions, say).
 
     Where requests have a class (``ok`` has none), ``failures`` are among the classified ones.
     ``in_flight`` requests had begun and not ended when the window was read; they are not among
@@ -125,6 +173,8 @@ class VersionCounts(BaseModel):
     failures: Count = 0
     failures_by_class: Mapping[FailureClass, Count] = Field(default_factory=dict)
     latency_ms: Histogram = Histogram()
+    metrics: Mapping[str, Metric] = Field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, Count]] = Field(default_factory=dict)
     in_flight: Count = 0
 
     @model_validator(mode="after")
@@ -139,14 +189,13 @@ class VersionCounts(BaseModel):
         return self
 
     def plus(self, other: VersionCounts) -> VersionCounts:
-        classes = dict(self.failures_by_class)
-        for name, count in other.failures_by_class.items():
-            classes[name] = classes.get(name, 0) + count
         return VersionCounts(
             requests=self.requests + other.requests,
             failures=self.failures + other.failures,
-            failures_by_class=classes,
+            failures_by_class=added(self.failures_by_class, other.failures_by_class),
             latency_ms=self.latency_ms.plus(other.latency_ms),
+            metrics=_together(self.metrics, other.metrics, Metric.plus),
+            labels=_together(self.labels, other.labels, added),
         )
 
 
