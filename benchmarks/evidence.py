@@ -24,7 +24,8 @@ from weir.rollout import (
     percentiles,
     split_applied,
 )
-from weir.spec.rollout import FailuresGuardrail, LatencyGuardrail, RolloutPolicy
+from weir.spec.guardrails import FailuresGuardrail, LatencyGuardrail
+from weir.spec.rollout import RolloutPolicy
 from weir.window import Histogram, VersionCounts, Window
 
 ONE_OF_TWO_GUARDRAILS = math.log(2 / 0.05)

@@ -11,7 +11,8 @@ from weir.rollout import (
     percentiles,
     split_applied,
 )
-from weir.spec.rollout import FailuresGuardrail, RolloutPolicy
+from weir.spec.guardrails import FailuresGuardrail
+from weir.spec.rollout import RolloutPolicy
 from weir.window import VersionCounts, Window
 
 NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -43,16 +44,28 @@ class Reason(StrEnum):
     OPERATOR = "operator"
 
 
-class Tally(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Tally:
     """Requests and counted failures of one version."""
 
-    model_config = ConfigDict(frozen=True)
-
-    requests: int = Field(0, ge=0)
-    failures: int = Field(0, ge=0)
+    requests: int = 0
+    failures: int = 0
 
     def plus(self, requests: int, failures: int) -> Tally:
         return Tally(requests=self.requests + requests, failures=self.failures + failures)
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What would have to happen for the next step, at the traffic and the rates of this one.
+
+    ``seconds`` and ``requests`` (to the treatment) are from now on; None where the evidence does
+    not grow, so that nothing can be foretold.
+    """
+
+    words: str
+    seconds: float | None = None
+    requests: int | None = None
 
 
 class Decision(BaseModel):
@@ -61,6 +74,7 @@ class Decision(BaseModel):
     ``percentile`` is the treatment's share in percent that holds from now on. ``verdicts`` and
     ``evidence`` are by guardrail and empty where no evidence was asked for; ``counts`` are by
     version, since the rollout began. ``by`` names the person behind reason ``operator``.
+    ``next_step`` is there while the rollout waits on a split.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +88,7 @@ class Decision(BaseModel):
     evidence: Mapping[str, GuardrailEvidence] = Field(default_factory=dict)
     counts: Mapping[str, Tally] = Field(default_factory=dict)
     by: str = ""
+    next_step: NextStep | None = None
 
     @property
     def final(self) -> bool:

@@ -14,9 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from weir.decision import Action, Decision, Reason, Tally
-from weir.evidence.assess import Assessment, assess, evidence_steps
+from weir.decision import Action, Decision, NextStep, Reason, Tally
+from weir.evidence.assess import Assessment, assess, gate_log10_e
 from weir.evidence.guardrail import Names, Verdict
+from weir.evidence.guardrails import evidence_steps
+from weir.forecast import next_step
 from weir.rollout_state import (
     Pause,
     RolloutState,
@@ -131,8 +133,7 @@ class _Case:
         return self if since == self.state.proven_at else self.with_state(proven_at=since)
 
     def words(self, guardrails: list[str] | None = None) -> str:
-        said = self.judged.words if self.judged else {}
-        return "; ".join(said[name] for name in (said if guardrails is None else guardrails))
+        return self.judged.words(guardrails) if self.judged else ""
 
     def seconds_since(self, start: datetime) -> float:
         return (self.now - start).total_seconds()
@@ -146,13 +147,15 @@ class _Case:
         return self.state, self._decision(action, reason, words, percentile)
 
     def advance(self, reason: Reason, words: str) -> Answer:
+        step = self.state.step + 1
         after = self.with_state(
-            step=self.state.step + 1,
+            step=step,
             step_started_at=self.now,
             split_applied_at=None,
             step_counts={},
             proven_at=None,
-            evidence={name: held.without_pending() for name, held in self.state.evidence.items()},
+            pending={},
+            gate_log10_e=gate_log10_e(self.policy, self.state.evidence, step),
         )
         return after.stay(Action.ADVANCE, reason, words)
 
@@ -174,7 +177,13 @@ class _Case:
             evidence=self.judged.evidence if self.judged else {},
             counts=self.state.total_counts,
             by=by,
+            next_step=self._next_step(action),
         )
+
+    def _next_step(self, action: Action) -> NextStep | None:
+        if self.judged is None or action not in (Action.HOLD, Action.ASK):
+            return None
+        return next_step(self.policy, self.state, self.judged, self.now)
 
 
 def _judge(policy: RolloutPolicy, state: RolloutState, now: datetime) -> _Case:

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from weir.decision import Decision, Tally
-from weir.evidence.assess import guardrails_of
-from weir.evidence.failures import counted
-from weir.evidence.guardrail import Evidence
+from weir.evidence.counting import counted
+from weir.evidence.guardrail import Evidence, Guardrail
+from weir.evidence.guardrails import guardrails_of
+from weir.evidence.mixture import mismatch
 from weir.spec.rollout import RolloutPolicy
-from weir.window import Window
+from weir.window import VersionCounts, Window
 
 PERCENTILE_TOLERANCE = 0.005
 
@@ -35,7 +36,9 @@ class RolloutState(BaseModel):
     step was decided (the wait clock), ``split_applied_at`` when its split took effect, None while
     the change is under way. ``observed_until`` is the end of the last window. ``proven_at`` is
     since when the current gate has been passed without a break. Tallies are by version, and so are
-    the requests ``in_flight`` at the last window.
+    the requests ``in_flight`` at the last window. ``pending`` are windows, by version, that wait
+    until both versions have requests; windows of two splits never become one.
+    ``gate_log10_e`` is how far each guardrail had come when the step was decided.
     ``telemetry_errors`` counts the consecutive ones. ``decision`` is the final one, latched.
     """
 
@@ -50,6 +53,8 @@ class RolloutState(BaseModel):
     observed_until: datetime | None = None
     last_window_id: int = 0
     evidence: Mapping[str, Evidence] = Field(default_factory=dict)
+    pending: Mapping[str, VersionCounts] = Field(default_factory=dict)
+    gate_log10_e: Mapping[str, float] = Field(default_factory=dict)
     step_counts: Mapping[str, Tally] = Field(default_factory=dict)
     in_flight: Mapping[str, int] = Field(default_factory=dict)
     total_counts: Mapping[str, Tally] = Field(default_factory=dict)
@@ -60,8 +65,8 @@ class RolloutState(BaseModel):
     decision: Decision | None = None
 
     def changed(self, **changes: Any) -> RolloutState:
-        """A copy with ``changes``, validated again."""
-        return RolloutState.model_validate({**dict(self), **changes})
+        """A copy with ``changes``, which are taken as they are."""
+        return self.model_copy(update=changes)
 
 
 def begin(policy: RolloutPolicy, control: str, treatment: str, now: datetime) -> RolloutState:
@@ -157,14 +162,34 @@ def observe(
 
     return state.changed(
         **seen,
-        evidence={
-            guardrail.name: guardrail.update(state.evidence[guardrail.name], control, treatment)
-            for guardrail in guardrails_of(policy)
-        },
+        **_judged(policy, state, control, treatment),
         step_counts=added(state.step_counts),
-        in_flight={name: window.of(name).in_flight for name in (state.control, state.treatment)},
+        in_flight={state.control: control.in_flight, state.treatment: treatment.in_flight},
         total_counts=added(state.total_counts),
     )
+
+
+def _judged(
+    policy: RolloutPolicy, state: RolloutState, control: VersionCounts, treatment: VersionCounts
+) -> dict[str, Any]:
+    """The evidence after both versions' counts, or the counts themselves while one has none."""
+    if state.pending:
+        control = state.pending[state.control].plus(control)
+        treatment = state.pending[state.treatment].plus(treatment)
+    if not control.requests or not treatment.requests:
+        return {"pending": {state.control: control, state.treatment: treatment}}
+    evidence = {
+        guardrail.name: guardrail.update(_held(state, guardrail), control, treatment, state.step)
+        for guardrail in guardrails_of(policy)
+    }
+    return {"evidence": evidence, "pending": {}}
+
+
+def _held(state: RolloutState, guardrail: Guardrail) -> Evidence:
+    found = state.evidence.get(guardrail.name)
+    if found is None:
+        raise mismatch()
+    return found
 
 
 def _same_split(policy: RolloutPolicy, state: RolloutState, split: Mapping[str, float]) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from itertools import accumulate
 from typing import Annotated, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -74,9 +77,17 @@ class Histogram(BaseModel):
     def total(self) -> int:
         return self.zero + sum(self.counts.values())
 
+    @cached_property
+    def _tail(self) -> tuple[list[int], list[int]]:
+        """Bucket indices in order, and how many observations are beyond each place."""
+        ordered = sorted(self.counts.items())
+        beyond = list(accumulate([count for _, count in reversed(ordered)], initial=0))
+        return [index for index, _ in ordered], beyond[::-1]
+
     def above(self, bucket: int) -> int:
         """Observations in buckets greater than ``bucket``."""
-        return sum(count for index, count in self.counts.items() if index > bucket)
+        indices, beyond = self._tail
+        return beyond[bisect_right(indices, bucket)]
 
     def slower_than(self, threshold_ms: float, *, sure: bool) -> int:
         """Observations greater than ``threshold_ms`` (0 or more), within a bucket's width.
@@ -93,41 +104,27 @@ class Histogram(BaseModel):
             nearest = math.ceil(bound) if sure else math.floor(bound)
         return self.above(nearest - 1)
 
-    def quantile_bucket(self, quantile: float) -> int | None:
-        """The bucket that holds the ``quantile`` (0 to 1); None when it is zero or empty."""
-        wanted = math.ceil(quantile * self.total())
-        seen = self.zero
-        if seen >= wanted:
-            return None
-        for index in sorted(self.counts):
-            seen += self.counts[index]
-            if seen >= wanted:
-                return index
-        return None
-
-    def quantile_ms(self, quantile: float) -> float:
-        """Upper bound of the bucket that holds the ``quantile``, in milliseconds."""
-        bucket = self.quantile_bucket(quantile)
-        return 0.0 if bucket is None else 2.0 ** ((bucket + 1) / 2**self.scale)
-
-    def halved(self) -> Histogram:
-        """Every count halved and rounded down: older observations fade as new ones are added."""
-        counts = {index: count // 2 for index, count in self.counts.items() if count > 1}
-        return Histogram(scale=self.scale, zero=self.zero // 2, counts=counts)
+    def at_scale(self, scale: int) -> Histogram:
+        """The same observations in the wider buckets of a ``scale`` that is not finer: exact."""
+        if scale == self.scale:
+            return self
+        if scale > self.scale:
+            raise ValueError(f"scale {self.scale} has no buckets of scale {scale}")
+        counts: dict[int, int] = {}
+        for index, count in self.counts.items():
+            wider = index >> (self.scale - scale)
+            counts[wider] = counts.get(wider, 0) + count
+        return Histogram(scale=scale, zero=self.zero, counts=counts)
 
     def plus(self, other: Histogram) -> Histogram:
-        """Both histograms together, an empty one having any scale.
-
-        Raises ValueError when their scales differ.
-        """
+        """Both histograms together, at the coarser scale; an empty one has any."""
         if not other.total():
             return self
         if not self.total():
             return other
-        if other.scale != self.scale:
-            raise ValueError(f"histograms of scale {self.scale} and {other.scale} do not add up")
-        counts = added(self.counts, other.counts)
-        return Histogram(scale=self.scale, zero=self.zero + other.zero, counts=counts)
+        scale = min(self.scale, other.scale)
+        counts = added(self.at_scale(scale).counts, other.at_scale(scale).counts)
+        return Histogram(scale=scale, zero=self.zero + other.zero, counts=counts)
 
 
 class Metric(BaseModel):
@@ -199,6 +196,9 @@ class VersionCounts(BaseModel):
         )
 
 
+NOTHING = VersionCounts()
+
+
 class Window(BaseModel):
     """Requests completed in [start, end) and begun after the last split change.
 
@@ -231,4 +231,4 @@ class Window(BaseModel):
         return self
 
     def of(self, version: str) -> VersionCounts:
-        return self.versions.get(version, VersionCounts())
+        return self.versions.get(version, NOTHING)

@@ -14,9 +14,9 @@ from types import ModuleType
 
 import pytest
 
+from weir.spec.guardrails import FailuresGuardrail, LatencyGuardrail
 from weir.spec.load import Loaded, load_release
 from weir.spec.problems import SpecError
-from weir.spec.rollout import FailuresGuardrail, LatencyGuardrail
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RELEASES = ("release-v1.yaml", "release-v2.yaml", "release-v3.yaml")

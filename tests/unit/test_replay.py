@@ -12,7 +12,8 @@ from weir.decision import Action, Decision
 from weir.document import Outcome as ReleaseOutcome
 from weir.release.ledger import Ledger
 from weir.replay import Judgement, Outcome, Verdict, outcomes, replay, treatments_in
-from weir.spec.rollout import FailuresGuardrail, RolloutPolicy
+from weir.spec.guardrails import FailuresGuardrail
+from weir.spec.rollout import RolloutPolicy
 from weir.window import VersionCounts, Window
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -303,14 +303,24 @@ def test_windows_of_two_splits_are_never_pooled() -> None:
     rollout = Rollout(a_policy(minimum_step_seconds=25))
     rollout.healthy()
     rollout.see(arm(5000, 250), arm(0))
-    assert rollout.state.evidence["failures"].pending_control.requests == 5000
+    assert rollout.state.pending["v1"].requests == 5000
     assert rollout.see(arm(5000, 250), arm(0)).action is Action.ADVANCE
-    assert rollout.state.evidence["failures"].pending_control == VersionCounts()
+    assert rollout.state.pending == {}
+
+
+def test_windows_wait_for_each_other_until_both_versions_have_requests() -> None:
+    apart, at_once = Rollout(), Rollout()
+    apart.see(arm(0), arm(30, 6))
+    assert apart.last.verdicts["failures"] is not Verdict.FAIL
+    apart.see(arm(500, 4), arm(0))
+    at_once.see(arm(500, 4), arm(30, 6))
+    assert apart.last.verdicts["failures"] is Verdict.FAIL
+    assert apart.last.evidence == at_once.last.evidence
 
 
 def test_evidence_of_earlier_steps_stays() -> None:
     rollout = Rollout()
     rollout.healthy()
     rollout.apply_split()
-    assert rollout.state.evidence["failures"].streams["failures"].seen.treatment_requests == 3000
+    assert rollout.state.evidence["failures"].streams["rate"].seen.treatment_requests == 3000
     assert rollout.see(arm(100), arm(100)).action is Action.PROMOTE

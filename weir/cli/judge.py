@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,7 @@ def _as_json(judged: Judgement) -> str:
             "reason": decision.reason,
             "verdicts": dict(decision.verdicts),
             "evidence": {
-                guardrail: found.model_dump() for guardrail, found in decision.evidence.items()
+                guardrail: asdict(found) for guardrail, found in decision.evidence.items()
             },
         }
     )

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
-from weir.evidence.bernoulli import log_sum_exp
-from weir.evidence.failures import FailureRate
-from weir.evidence.guardrail import Evidence, Guardrail, Names, Verdict, odds
-from weir.evidence.latency import LatencyShift
-from weir.evidence.ratio import Interval
-from weir.spec.rollout import FailuresGuardrail, RolloutPolicy
+from weir.evidence.guardrail import Evidence, Interval, Names, Verdict, odds
+from weir.evidence.guardrails import guardrails_of
+from weir.evidence.mixture import log_sum_exp, mismatch
+from weir.spec.rollout import RolloutPolicy
 
 LN10 = math.log(10)
 
 
-class GuardrailEvidence(BaseModel):
+@dataclass(frozen=True, slots=True)
+class GuardrailEvidence:
     """Log10 of both e-values: 1.3 is 1 in 20, for harm beyond the margin and for safety.
 
-    ``interval`` holds the ratio of the treatment's rate to the control's with 1 - alpha, whenever
-    one looks; see ``ratio``. None where the guardrail has none.
+    ``interval`` holds what the guardrail is about (a ratio, a difference, a share) with 1 - alpha,
+    whenever one looks. None while nothing is known.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     log10_e_harm: float
     log10_e_safe: float
@@ -45,23 +40,18 @@ class Assessment:
     safe: bool
     verdicts: Mapping[str, Verdict]
     evidence: Mapping[str, GuardrailEvidence]
-    words: Mapping[str, str]
+    _explain: Callable[[str], str]
+
+    def words(self, guardrails: Iterable[str] | None = None) -> str:
+        """The verdicts of ``guardrails`` in words and numbers, of all if none are named."""
+        return "; ".join(map(self._explain, self.verdicts if guardrails is None else guardrails))
 
 
-def evidence_steps(policy: RolloutPolicy) -> int:
-    """How many steps evidence has to open: all but the last, which is promotion."""
-    return len(policy.steps) - 1
-
-
-def guardrails_of(policy: RolloutPolicy) -> tuple[Guardrail, ...]:
-    """The policy's guardrails, ready to judge."""
-    steps = evidence_steps(policy)
-    return tuple(
-        FailureRate.of(spec, steps)
-        if isinstance(spec, FailuresGuardrail)
-        else LatencyShift.of(spec, steps)
-        for spec in policy.guardrails
-    )
+def gate_log10_e(
+    policy: RolloutPolicy, evidence: Mapping[str, Evidence], gate: int
+) -> dict[str, float]:
+    """How far each guardrail has come at ``gate``: log10 of the e-value of safety."""
+    return {g.name: g.log_e_safe(evidence[g.name], gate) / LN10 for g in guardrails_of(policy)}
 
 
 def assess(
@@ -80,6 +70,8 @@ def assess(
     every verdict that is not a failure into ``error`` and nothing is safe.
     """
     guardrails = guardrails_of(policy)
+    if evidence.keys() != {guardrail.name for guardrail in guardrails}:
+        raise mismatch()
     total = sum(guardrail.weight for guardrail in guardrails)
     harm_limit, safe_limit = -math.log(policy.alpha), -math.log(policy.beta)
     harm = {g.name: g.log_e_harm(evidence[g.name]) for g in guardrails}
@@ -96,19 +88,22 @@ def assess(
         return Verdict.PASS if safe[name] >= safe_limit else Verdict.INSUFFICIENT
 
     verdicts = {g.name: verdict(g.name) for g in guardrails}
+    by_name = {g.name: g for g in guardrails}
+
+    def explain(name: str) -> str:
+        return by_name[name].explain(evidence[name], verdicts[name], gate, names)
+
     return Assessment(
         harmful=harmful,
         safe=all(given is Verdict.PASS for given in verdicts.values()),
         verdicts=verdicts,
         evidence={
             g.name: GuardrailEvidence(
-                log10_e_harm=harm[g.name] / LN10,
-                log10_e_safe=safe[g.name] / LN10,
-                interval=g.interval(evidence[g.name], policy.alpha),
+                harm[g.name] / LN10,
+                safe[g.name] / LN10,
+                g.interval(evidence[g.name], policy.alpha, gate),
             )
             for g in guardrails
         },
-        words={
-            g.name: g.explain(evidence[g.name], verdicts[g.name], gate, names) for g in guardrails
-        },
+        _explain=explain,
     )

@@ -18,70 +18,33 @@ multinomial counts and Turner, Ly & Grünwald (2024) on safe tests of two propor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-from pydantic import BaseModel, ConfigDict, Field
+from weir.evidence.mixture import Mixture, Wealth
+from weir.evidence.stratum import Stratum
 
-from weir.errors import PermanentError
+HARM_EFFECTS = ((0.185, 0.18), (0.3, 0.11), (0.47, 0.12), (1.05, 0.21), (1.98, 0.28), (3.6, 0.1))
+"""(log of r over the bound's ratio, prior mass). Even in the log of the effect: at the instant of
+detection a mixture has lost about one natural log for any regression, slight or gross."""
 
-HARM_POINTS = 17
-HARM_FARTHEST = 64.0
-HARM_NEAREST = 1.1
-SAFETY_POINTS = 12
-SAFETY_FARTHEST = 0.02
-SAFETY_NEAREST = 0.95
-ANCHOR_MASS = 0.3
-CASH = 0.4
-DRIP_PER_FAILURE = 0.001
+SAFE_RATIOS = ((0.01, 0.3), (0.25, 0.15), (0.6, 0.1))
+AS_GOOD = 0.35
+NEAR_THE_BOUND = 0.1
+"""Prior masses of safe alternatives: versions mostly fail as the control, or hardly at all. One
+that is a little worse than the control is proven by an alternative near the bound."""
 
+CASH = 0.2
 
-class Stratum(BaseModel):
-    """Requests and failures of both arms while their rates are taken as constant."""
-
-    model_config = ConfigDict(frozen=True)
-
-    treatment_requests: int = Field(0, ge=0)
-    treatment_failures: int = Field(0, ge=0)
-    control_requests: int = Field(0, ge=0)
-    control_failures: int = Field(0, ge=0)
-
-    def plus(self, other: Stratum) -> Stratum:
-        return Stratum(
-            treatment_requests=self.treatment_requests + other.treatment_requests,
-            treatment_failures=self.treatment_failures + other.treatment_failures,
-            control_requests=self.control_requests + other.control_requests,
-            control_failures=self.control_failures + other.control_failures,
-        )
-
-
-class Wealth(BaseModel):
-    """The state of one test: JSON in, JSON out, bit for bit.
-
-    ``log_points`` is the natural log of what each alternative holds. ``log_cash`` is what has not
-    been bet (None without cash); ``stirred`` the failures, seen or tolerated, of the last stratum,
-    which set how much cash is bet before the next.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    log_points: tuple[float, ...]
-    log_cash: float | None = None
-    stirred: float = 0.0
-
-    def log_e(self) -> float:
-        """Natural log of the e-value: the sum over alternatives and cash."""
-        cash = () if self.log_cash is None else (self.log_cash,)
-        return log_sum_exp((*self.log_points, *cash))
+_KEPT = "_stakes_kept"
 
 
 @dataclass(frozen=True)
 class BernoulliTest:
     """A mixture of alternatives ``points`` (ratio, prior mass) against ``ratio`` and ``slack``.
 
-    All points lie on one side of ``ratio``, and their masses and ``cash`` sum to 1. Cash is bet
-    bit by bit (DRIP_PER_FAILURE) on the same alternatives, so that a version which turns bad
-    after a long healthy time is not up against everything that the early bets have lost.
+    All points lie on one side of ``ratio``; masses sum to 1. ``cash`` is the share of the wealth
+    that is bet later; see ``mixture``.
     """
 
     ratio: float
@@ -89,86 +52,71 @@ class BernoulliTest:
     points: tuple[tuple[float, float], ...]
     cash: float = 0.0
 
-    def start(self) -> Wealth:
-        return Wealth(
-            log_points=tuple(math.log(mass) for _, mass in self.points),
-            log_cash=math.log(self.cash) if self.cash else None,
-        )
+    mixture: Mixture = field(init=False, repr=False, compare=False)
 
-    def update(self, wealth: Wealth, stratum: Stratum) -> Wealth:
+    def __post_init__(self) -> None:
+        masses = tuple(mass for _, mass in self.points)
+        object.__setattr__(self, "mixture", Mixture(masses, self.cash))
+
+    def start(self) -> Wealth:
+        return self.mixture.start()
+
+    def update(self, wealth: object, stratum: Stratum, phi: float = 1.0) -> Wealth:
         """The wealth after ``stratum``, whose both arms need requests; pool windows until then.
 
-        Raises PermanentError ``evidence.mismatch`` for a wealth of another test.
+        The logs of the bets are divided by ``phi`` (at least 1), the factor by which failures vary
+        more than independent ones do. Raises PermanentError ``evidence.mismatch`` for a wealth of
+        another test.
         """
-        if len(wealth.log_points) != len(self.points):
-            raise PermanentError(
-                "evidence.mismatch",
-                f"the stored evidence has {len(wealth.log_points)} alternatives,"
-                f" the policy's test {len(self.points)}",
-                remedy="Roll the rollout back and begin it again under the new policy.",
-            )
-        n1, x1 = stratum.treatment_requests, stratum.treatment_failures
-        n0, x0 = stratum.control_requests, stratum.control_failures
+        held = self.mixture.after_drip(wealth)
+        n1, n0 = stratum.treatment_requests, stratum.control_requests
+        failures = stratum.treatment_failures + stratum.control_failures
+        x1, x = stratum.treatment_failures / phi, failures / phi
+        points = [
+            wealth + x1 * log_r - x * log_all - paid / phi
+            for wealth, (log_r, log_all, paid) in zip(held.points, self._stakes(n1, n0))  # noqa: B905 as many as the mixture has
+        ]
+        if held.cash is None:
+            return Wealth(tuple(points))
+        stirred = held.stirred + n1 / (n1 + n0) * failures + self.slack * n1
+        return Wealth(tuple(points), held.cash, stirred, held.seen)
+
+    def _stakes(self, n1: int, n0: int) -> tuple[tuple[float, float, float], ...]:
+        """For each alternative: log(r/ratio), log((n1 r + n0)/(n1 ratio + n0)), the slack's price.
+
+        Kept for the latest n1 and n0: the quantiles of a window share them.
+        """
+        kept = self.__dict__.get(_KEPT)
+        if kept is not None and kept[0] == n1 and kept[1] == n0:
+            return kept[2]  # type: ignore[no-any-return]
         if not n1 or not n0:
             raise ValueError("a stratum needs requests on both arms")
-        held, log_cash = self._after_drip(wealth)
-        points = tuple(
-            log_point
-            + x1 * math.log(r / self.ratio)
-            - (x1 + x0) * math.log((n1 * r + n0) / (n1 * self.ratio + n0))
-            - n1 * math.log1p(self.slack * self._stake(r, n1, n0))
-            for log_point, (r, _) in zip(held, self.points, strict=True)
+        ratio, log, log1p = self.ratio, math.log, math.log1p
+        log_null, grown = log(n1 * ratio + n0), n0 / ratio * self.slack
+        stakes = tuple(
+            [
+                (
+                    log(r / ratio),
+                    log(mixed := n1 * r + n0) - log_null,
+                    n1 * log1p(grown * (r - ratio) / mixed) if grown else 0.0,
+                )
+                for r, _ in self.points
+            ]
         )
-        stirred = x1 + x0 + self.slack * n1
-        return Wealth(log_points=points, log_cash=log_cash, stirred=stirred)
-
-    def _stake(self, r: float, n1: int, n0: int) -> float:
-        return n0 * (r - self.ratio) / (self.ratio * (n1 * r + n0))
-
-    def _after_drip(self, wealth: Wealth) -> tuple[tuple[float, ...], float | None]:
-        # Only what earlier strata showed may set the size of a bet: that keeps E[E] <= 1.
-        bet = DRIP_PER_FAILURE * wealth.stirred
-        if wealth.log_cash is None or bet == 0:
-            return wealth.log_points, wealth.log_cash
-        moved = wealth.log_cash + math.log(-math.expm1(-bet)) - math.log1p(-self.cash)
-        held = tuple(
-            log_sum_exp((log_point, moved + math.log(mass)))
-            for log_point, (_, mass) in zip(wealth.log_points, self.points, strict=True)
-        )
-        return held, wealth.log_cash - bet
+        self.__dict__[_KEPT] = (n1, n0, stakes)
+        return stakes
 
 
+@lru_cache(maxsize=256)
 def harm_test(ratio: float, slack: float, cash: float = CASH) -> BernoulliTest:
-    """Evidence against "p1 <= ratio * p0 + slack": alternatives from 1.1 to 64 times ``ratio``."""
-    mass = (1 - cash) / HARM_POINTS
-    spaced = log_spaced(ratio * HARM_NEAREST, ratio * HARM_FARTHEST, HARM_POINTS)
-    return BernoulliTest(ratio, slack, tuple((r, mass) for r in spaced), cash)
+    """Evidence against "p1 <= ratio * p0 + slack": alternatives from 1.2 to 37 times ``ratio``."""
+    points = tuple((ratio * math.exp(effect), mass) for effect, mass in HARM_EFFECTS)
+    return BernoulliTest(ratio, slack, points, cash)
 
 
+@lru_cache(maxsize=256)
 def safety_test(ratio: float, slack: float) -> BernoulliTest:
-    """Evidence against "p1 >= ratio * p0 + slack": alternatives from 0.02 to 0.95 times ``ratio``.
-
-    Versions are mostly as good as the control, or do not fail at all: r = 1 (where ``ratio`` is
-    greater) and the smallest r hold ANCHOR_MASS each.
-    """
-    spaced = log_spaced(ratio * SAFETY_FARTHEST, ratio * SAFETY_NEAREST, SAFETY_POINTS)
-    anchors = (spaced[0], 1.0) if ratio * SAFETY_NEAREST > 1 else (spaced[0],)
-    mass = (1 - ANCHOR_MASS * len(anchors)) / SAFETY_POINTS
-    points = dict.fromkeys(spaced, mass)
-    for anchor in anchors:
-        points[anchor] = points.get(anchor, 0.0) + ANCHOR_MASS
-    return BernoulliTest(ratio, slack, tuple(points.items()))
-
-
-def log_spaced(first: float, last: float, count: int) -> tuple[float, ...]:
-    """``count`` values (at least 2) from ``first`` to ``last`` at equal ratios, ends exact."""
-    growth = math.log(last / first) / (count - 1)
-    inner = tuple(first * math.exp(growth * index) for index in range(1, count - 1))
-    return (first, *inner, last)
-
-
-def log_sum_exp(values: Iterable[float]) -> float:
-    """log(sum(exp(values))) without overflow. ``values`` is not empty and finite."""
-    held = tuple(values)
-    top = max(held)
-    return top + math.log(math.fsum(math.exp(value - top) for value in held))
+    """Evidence against "p1 >= ratio * p0 + slack": never failing, rarely, as the control, near."""
+    near = min(ratio**0.65, 0.92 * ratio)
+    fixed = tuple((min(r, 0.85 * ratio), mass) for r, mass in (*SAFE_RATIOS, (1.0, AS_GOOD)))
+    return BernoulliTest(ratio, slack, (*fixed, (near, NEAR_THE_BOUND)))

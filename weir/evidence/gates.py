@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weir.evidence.bernoulli import log_spaced
+from weir.evidence.mixture import log_spaced
 
 FIRST_GATE_RATIO = 4.0
 WIDEST_GATE_SLACK = 0.1
@@ -26,11 +26,27 @@ def gates(promote_margin: float, slack: float, count: int) -> tuple[Gate, ...]:
     without failures on either arm only slack proves anything, and little traffic has to prove
     little.
     """
-    if count == 0:
-        return ()
-    first = max(FIRST_GATE_RATIO, promote_margin)
-    ratios = (promote_margin,) if count == 1 else log_spaced(first, promote_margin, count)
-    return tuple(_gate(ratio, promote_margin, slack) for ratio in ratios)
+    return tuple(_gate(ratio, promote_margin, slack) for ratio in _ratios(promote_margin, count))
+
+
+def widths(count: int) -> tuple[float, ...]:
+    """``count`` factors by which other guardrails' gates are wider than the last one's, 1.
+
+    The excess margins of the gates for failures: 6, 2.9 and 1 for three.
+    """
+    usual = 1.5
+    return tuple((ratio - 1) / (usual - 1) for ratio in _ratios(usual, count))
+
+
+def widened(share: float, factor: float) -> float:
+    """``share`` times ``factor``, but no more than a half unless ``share`` is."""
+    return max(share, min(share * factor, 0.5))
+
+
+def _ratios(promote_margin: float, count: int) -> tuple[float, ...]:
+    if count <= 1:
+        return (promote_margin,) * count
+    return log_spaced(max(FIRST_GATE_RATIO, promote_margin), promote_margin, count)
 
 
 def _gate(ratio: float, promote_margin: float, slack: float) -> Gate:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from weir.evidence.comparison import Stream
+from weir.evidence.moments import Moments
+from weir.evidence.scoring import Scores
+from weir.evidence.sketch import Sketch
+from weir.window import VersionCounts
 
-from weir.evidence.bernoulli import Stratum, Wealth
-from weir.evidence.ratio import Interval
-from weir.window import Histogram, VersionCounts
+Interval = tuple[float, float | None]
+"""Least and greatest value that is not ruled out; None is "no bound"."""
 
 
 class Verdict(StrEnum):
@@ -24,40 +27,31 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-class Stream(BaseModel):
-    """One Bernoulli comparison of a guardrail: one harm test, one safety test per gate.
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What is remembered of both versions: sets thresholds, and makes words."""
 
-    ``seen`` sums the strata of the harm test so far, for words only. ``curve`` is that of
-    ``ratio``, empty where no interval is kept.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    harm: Wealth
-    safe: tuple[Wealth, ...]
-    seen: Stratum = Stratum()
-    curve: tuple[float, ...] = ()
+    control: Sketch = field(default_factory=Sketch)
+    treatment: Sketch = field(default_factory=Sketch)
 
 
-class Evidence(BaseModel):
-    """The state of one guardrail, JSON in and out without loss.
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """How often each version gave each value in past windows."""
 
-    ``pending_*`` are windows that wait until both versions have requests. The histograms, of
-    recent requests only, set thresholds and make words; guardrails on counts leave them empty.
-    """
+    control: Mapping[str, int] = field(default_factory=dict)
+    treatment: Mapping[str, int] = field(default_factory=dict)
 
-    model_config = ConfigDict(frozen=True)
 
-    streams: Mapping[str, Stream]
-    pending_control: VersionCounts = Field(default_factory=VersionCounts)
-    pending_treatment: VersionCounts = Field(default_factory=VersionCounts)
-    control_latency_ms: Histogram = Field(default_factory=Histogram)
-    treatment_latency_ms: Histogram = Field(default_factory=Histogram)
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The state of one guardrail, JSON in and out without loss. Each kind fills what it needs."""
 
-    def without_pending(self) -> Evidence:
-        """The evidence when the split changes: windows of two splits are never one stratum."""
-        empty = VersionCounts()
-        return self.model_copy(update={"pending_control": empty, "pending_treatment": empty})
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    recent: Recent | None = None
+    labels: Labels | None = None
+    moments: Moments | None = None
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Guardrail(Protocol):
     Contract of both e-values: with ``control`` and ``treatment`` counted once per window,
     exp(log_e_harm) exceeds 1/alpha with probability at most alpha at any time as long as the
     treatment is within the margin, and exp(log_e_safe) of a gate 1/beta with at most beta as long
-    as it is beyond the gate.
+    as it is beyond the gate. Where a guardrail holds that only for large samples, it says so.
     """
 
     @property
@@ -85,9 +79,13 @@ class Guardrail(Protocol):
     def start(self) -> Evidence: ...
 
     def update(
-        self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts
+        self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
     ) -> Evidence:
-        """The evidence after one window. ``failures`` are those that the policy counts."""
+        """The evidence after one window in which both have requests.
+
+        ``failures`` are those that the policy counts. Gates before ``gate`` are passed already and
+        need no evidence any more. Returns ``evidence`` itself for a window that says nothing.
+        """
 
     def log_e_harm(self, evidence: Evidence) -> float:
         """Natural log of the e-value against "within the rollback margin"."""
@@ -95,14 +93,27 @@ class Guardrail(Protocol):
     def log_e_safe(self, evidence: Evidence, gate: int) -> float:
         """Natural log of the e-value against "beyond gate number ``gate``"."""
 
-    def interval(self, evidence: Evidence, alpha: float) -> Interval | None:
-        """The treatment's rate over the control's, at all times together with 1 - ``alpha``.
+    def interval(self, evidence: Evidence, alpha: float, gate: int) -> Interval | None:
+        """The ratio, difference or share in question, at all times together with 1 - ``alpha``.
 
-        None where the guardrail compares no single pair of rates.
+        None as long as nothing is known.
         """
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
         """The verdict in one clause of words and numbers."""
+
+
+def not_ruled_out(
+    alpha: float, log_e_harm: float, back: float, safe: tuple[float, float]
+) -> Interval:
+    """What the tests themselves leave of "how much worse": for guardrails without a curve.
+
+    Not below ``back`` once that much is ruled out, and below the bound of ``safe``, a pair of
+    (log e-value, bound), once it is.
+    """
+    limit = -math.log(alpha)
+    log_e_safe, bound = safe
+    return back if log_e_harm >= limit else 0.0, bound if log_e_safe >= limit else None
 
 
 def odds(log_e: float) -> str:

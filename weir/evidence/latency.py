@@ -14,30 +14,42 @@ is a power of the base, as 2 is, costs nothing when s is 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from weir.evidence.bernoulli import (
-    BernoulliTest,
-    Stratum,
-    harm_test,
-    log_sum_exp,
-    safety_test,
-)
+from weir.evidence.comparison import Comparison, Stream, compared
 from weir.evidence.gates import Gate, gates
-from weir.evidence.guardrail import Evidence, Names, Stream, Verdict, odds, points, share
-from weir.evidence.ratio import Interval
-from weir.spec.rollout import LatencyGuardrail, quantile_name
+from weir.evidence.guardrail import (
+    Evidence,
+    Interval,
+    Names,
+    Recent,
+    Verdict,
+    not_ruled_out,
+    odds,
+    points,
+    share,
+)
+from weir.evidence.mixture import log_sum_exp
+from weir.evidence.stratum import Stratum
+from weir.spec.guardrails import LatencyGuardrail, quantile_name
+from weir.spec.rollout import Dispersion
 from weir.window import Histogram, VersionCounts
 
-REFERENCE_REQUESTS = 20_000
-"""Beyond this many the reference histogram is halved: it follows the control within a day."""
-
 TAIL_REQUESTS = 2
-"""A quantile is judged once the reference has at least this many requests above it. The halved
-reference has them for quantiles up to ``HIGHEST_QUANTILE``."""
+"""A quantile is judged once the memory of the control has at least this many requests above it. A
+halved memory has them for quantiles up to ``HIGHEST_QUANTILE``."""
 
 TAIL_SLACK = 0.25
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """One quantile: its ``rank`` in 0 to 1, the gates, and the comparison of the tails."""
+
+    name: str
+    rank: float
+    gates: tuple[Gate, ...]
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -45,160 +57,119 @@ class LatencyShift:
     """Guardrail over VersionCounts.latency_ms.
 
     Harm averages the e-values of the quantiles (one quantile shifted is harm). Safety takes their
-    least (every quantile has to be proven). ``gates`` and ``safe`` are by quantile.
+    least (every quantile has to be proven).
     """
 
-    quantiles: tuple[float, ...]
+    name: str
+    weight: float
     margin: float
     slack_ms: float
-    gates: Mapping[float, tuple[Gate, ...]]
-    harm: BernoulliTest
-    safe: Mapping[float, tuple[BernoulliTest, ...]]
-    weight: float = 1.0
-    name: str = "latency"
+    quantiles: tuple[Quantile, ...]
 
     @classmethod
-    def of(cls, spec: LatencyGuardrail, evidence_steps: int) -> LatencyShift:
+    def of(
+        cls, spec: LatencyGuardrail, evidence_steps: int, dispersion: Dispersion = Dispersion.NONE
+    ) -> LatencyShift:
         """From the policy; one safety test per step that evidence has to open."""
-        ramps = {
-            quantile: gates(spec.promote_margin, tail_slack(spec.slack, quantile), evidence_steps)
-            for quantile in spec.quantiles
-        }
         return cls(
-            quantiles=spec.quantiles,
+            name=spec.called,
+            weight=spec.weight,
             margin=spec.margin,
             slack_ms=spec.slack_ms,
-            gates=ramps,
-            harm=harm_test(1.0, 0.0),
-            safe={
-                quantile: tuple(safety_test(1.0, gate.slack) for gate in ramp)
-                for quantile, ramp in ramps.items()
-            },
-            weight=spec.weight,
+            quantiles=tuple(
+                _quantile(spec, quantile, evidence_steps, dispersion) for quantile in spec.quantiles
+            ),
         )
 
     def start(self) -> Evidence:
-        return Evidence(
-            streams={
-                quantile_name(quantile): Stream(
-                    harm=self.harm.start(),
-                    safe=tuple(test.start() for test in self.safe[quantile]),
-                )
-                for quantile in self.quantiles
-            }
-        )
+        return Evidence({each.name: each.comparison.start() for each in self.quantiles}, Recent())
 
     def update(
-        self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts
+        self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
     ) -> Evidence:
-        slow0 = evidence.pending_control.latency_ms.plus(control.latency_ms)
-        slow1 = evidence.pending_treatment.latency_ms.plus(treatment.latency_ms)
-        if not slow0.total() or not slow1.total():
-            return evidence.model_copy(
-                update={
-                    "pending_control": VersionCounts(latency_ms=slow0),
-                    "pending_treatment": VersionCounts(latency_ms=slow1),
-                }
-            )
-        reference = evidence.control_latency_ms
-        streams = {
-            quantile_name(quantile): self._judged(
-                _stream(evidence, quantile), quantile, reference, slow0, slow1
-            )
-            for quantile in self.quantiles
-        }
-        return Evidence(
-            streams=streams,
-            control_latency_ms=_recent(reference.plus(slow0)),
-            treatment_latency_ms=_recent(evidence.treatment_latency_ms.plus(slow1)),
+        slow0, slow1 = control.latency_ms, treatment.latency_ms
+        n0, n1 = slow0.total(), slow1.total()
+        if not n0 or not n1:
+            return evidence
+        recent = evidence.recent or Recent()
+        scale = min(recent.control.scale, slow0.scale, slow1.scale)
+        slow0, slow1, past = (
+            slow0.at_scale(scale),
+            slow1.at_scale(scale),
+            recent.control.at_scale(scale),
         )
+        known = past.total
+        bounds_ms = past.bounds_ms(tuple([each.rank for each in self.quantiles]))
+        streams = {
+            each.name: evidence.streams[each.name]
+            if known * (1 - each.rank) < TAIL_REQUESTS
+            else self._judged(
+                each, evidence.streams[each.name], bound_ms, (slow1, n1), (slow0, n0), gate
+            )
+            for each, bound_ms in zip(self.quantiles, bounds_ms, strict=True)
+        }
+        return Evidence(streams, Recent(recent.control.plus(slow0), recent.treatment.plus(slow1)))
 
     def _judged(
         self,
+        quantile: Quantile,
         stream: Stream,
-        quantile: float,
-        reference: Histogram,
-        slow0: Histogram,
-        slow1: Histogram,
+        bound_ms: float,
+        treatment: tuple[Histogram, int],
+        control: tuple[Histogram, int],
+        gate: int,
     ) -> Stream:
-        if reference.total() * (1 - quantile / 100) < TAIL_REQUESTS:
-            return stream
-        base = reference.base
-        bucket = reference.quantile_bucket(quantile / 100)
-        threshold_ms = 0.0 if bucket is None else base ** (bucket + 1)
-        control_slower = slow0.total() - slow0.zero if bucket is None else slow0.above(bucket)
-
-        def stratum(slower: int) -> Stratum:
-            return Stratum(
-                treatment_requests=slow1.total(),
-                treatment_failures=slower,
-                control_requests=slow0.total(),
-                control_failures=control_slower,
+        """``bound_ms`` is the control's quantile in past windows, a bucket's upper bound."""
+        (slow1, n1), (slow0, n0) = treatment, control
+        slower0, slack_ms = slow0.slower_than(bound_ms, sure=True), self.slack_ms
+        harmful = slow1.slower_than(self.margin * bound_ms + slack_ms, sure=True)
+        beyond = [
+            Stratum(
+                n1, slow1.slower_than(each.ratio * bound_ms + slack_ms, sure=False), n0, slower0
             )
-
-        harmed = stratum(slow1.slower_than(self.margin * threshold_ms + self.slack_ms, sure=True))
-        return Stream(
-            harm=self.harm.update(stream.harm, harmed),
-            safe=tuple(
-                test.update(
-                    wealth,
-                    stratum(
-                        slow1.slower_than(gate.ratio * threshold_ms + self.slack_ms, sure=False)
-                    ),
-                )
-                for test, wealth, gate in zip(
-                    self.safe[quantile], stream.safe, self.gates[quantile], strict=True
-                )
-            ),
-            seen=stream.seen.plus(harmed),
-        )
+            for each in (quantile.gates[-1], quantile.gates[gate])
+        ]
+        return quantile.comparison.update(stream, Stratum(n1, harmful, n0, slower0), gate, beyond)
 
     def log_e_harm(self, evidence: Evidence) -> float:
-        each = (_stream(evidence, quantile).harm.log_e() for quantile in self.quantiles)
-        return log_sum_exp(each) - math.log(len(self.quantiles))
+        each = tuple([evidence.streams[q.name].harm.log_e for q in self.quantiles])
+        return log_sum_exp(each) - math.log(len(each))
 
     def log_e_safe(self, evidence: Evidence, gate: int) -> float:
-        return min(self._safe(evidence, gate).values())
+        return min([_log_e_safe(evidence, each, gate) for each in self.quantiles])
 
-    def _safe(self, evidence: Evidence, gate: int) -> Mapping[float, float]:
-        return {q: _stream(evidence, q).safe[gate].log_e() for q in self.quantiles}
-
-    def interval(self, evidence: Evidence, alpha: float) -> Interval | None:  # noqa: ARG002 the protocol's
-        return None
+    def interval(self, evidence: Evidence, alpha: float, gate: int) -> Interval | None:
+        """Multiples of the control's latency (plus ``slack_ms``) that the tests leave."""
+        safe = self.log_e_safe(evidence, gate), self.quantiles[0].gates[gate].ratio
+        return not_ruled_out(alpha, self.log_e_harm(evidence), self.margin, safe)
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
         if verdict is Verdict.FAIL:
-            worst = max(self.quantiles, key=lambda q: _stream(evidence, q).harm.log_e())
-            seen = _stream(evidence, worst).seen
+            worst = max(self.quantiles, key=lambda q: evidence.streams[q.name].harm.log_e)
+            stream = evidence.streams[worst.name]
+            seen = stream.seen
             slower = share(seen.treatment_failures, seen.treatment_requests)
-            likely = odds(_stream(evidence, worst).harm.log_e())
             claim = (
                 f"{slower} of {names.treatment}'s {seen.treatment_requests:,} requests are slower"
-                f" than {self._bound(self.margin)} {quantile_name(worst)} of {names.control},"
+                f" than {self._bound(self.margin)} {worst.name} of {names.control},"
                 f" {share(seen.control_failures, seen.control_requests)} of its own exceed that"
-                f" {quantile_name(worst)}; equal shares are ruled out at {likely}"
+                f" {worst.name}; equal shares are ruled out at {odds(stream.harm.log_e)}"
             )
         else:
-            each = self._safe(evidence, gate)
-            worst = min(each, key=lambda quantile: each[quantile])
+            least, worst = min(
+                ((_log_e_safe(evidence, each, gate), each) for each in self.quantiles),
+                key=lambda each: each[0],
+            )
             done = "is" if verdict is Verdict.PASS else "is not yet"
             claim = (
-                f"a shift to {self._bound(self.gates[worst][gate].ratio)} {quantile_name(worst)}"
-                f"{points(self.gates[worst][gate].slack)} {done} ruled out ({odds(each[worst])})"
+                f"a shift to {self._bound(worst.gates[gate].ratio)} {worst.name}"
+                f"{points(worst.gates[gate].slack)} {done} ruled out ({odds(least)})"
             )
-        return f"{self._quantiles(evidence, worst, names)}; {claim}"
+        return f"{_quantiles(evidence, worst, names)}; {claim}"
 
     def _bound(self, margin: float) -> str:
         extra = f" plus {self.slack_ms:g} ms" if self.slack_ms else ""
         return f"{margin:.3g} times{extra}"
-
-    def _quantiles(self, evidence: Evidence, quantile: float, names: Names) -> str:
-        ours = evidence.treatment_latency_ms.quantile_ms(quantile / 100)
-        theirs = evidence.control_latency_ms.quantile_ms(quantile / 100)
-        return (
-            f"{names.treatment}'s {quantile_name(quantile)} is {ours:.3g} ms,"
-            f" {names.control}'s {theirs:.3g} ms"
-        )
 
 
 def tail_slack(slack: float, quantile: float) -> float:
@@ -210,9 +181,29 @@ def tail_slack(slack: float, quantile: float) -> float:
     return min(slack, TAIL_SLACK * (1 - quantile / 100))
 
 
-def _stream(evidence: Evidence, quantile: float) -> Stream:
-    return evidence.streams[quantile_name(quantile)]
+def _quantile(
+    spec: LatencyGuardrail, quantile: float, evidence_steps: int, dispersion: Dispersion
+) -> Quantile:
+    ramp = gates(spec.promote_margin, tail_slack(spec.slack, quantile), evidence_steps)
+    # The margin is in the latency that is compared; the shares beyond it are compared as equals.
+    tails = tuple(Gate(1.0, gate.slack) for gate in ramp)
+    return Quantile(
+        name=quantile_name(quantile),
+        rank=quantile / 100,
+        gates=ramp,
+        comparison=compared(1.0, 0.0, tails, dispersion),
+    )
 
 
-def _recent(histogram: Histogram) -> Histogram:
-    return histogram.halved() if histogram.total() > REFERENCE_REQUESTS else histogram
+def _log_e_safe(evidence: Evidence, quantile: Quantile, gate: int) -> float:
+    return quantile.comparison.safe.log_e(evidence.streams[quantile.name].safe, gate)
+
+
+def _quantiles(evidence: Evidence, quantile: Quantile, names: Names) -> str:
+    recent = evidence.recent or Recent()
+    (ours,), (theirs,) = (
+        held.bounds_ms((quantile.rank,)) for held in (recent.treatment, recent.control)
+    )
+    return (
+        f"{names.treatment}'s {quantile.name} is {ours:.3g} ms, {names.control}'s {theirs:.3g} ms"
+    )

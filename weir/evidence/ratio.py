@@ -18,10 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from weir.evidence.bernoulli import Stratum, log_spaced, log_sum_exp
+from weir.evidence.mixture import log_spaced, log_sum_exp
+from weir.evidence.stratum import Stratum
 
-GRID = log_spaced(1 / 32, 64, 34)
+GRID = log_spaced(1 / 32, 64, 26)
 LOG_GRID = tuple(math.log(ratio) for ratio in GRID)
+MIRRORED = tuple(-place for place in reversed(LOG_GRID))
+PLACES = tuple(zip(GRID, LOG_GRID, strict=True))
 
 Interval = tuple[float, float | None]
 """Least and greatest ratio that is not ruled out; 0 and None are "no bound"."""
@@ -32,13 +35,19 @@ def start() -> tuple[float, ...]:
     return (0.0,) * len(GRID)
 
 
-def updated(curve: Sequence[float], stratum: Stratum) -> tuple[float, ...]:
-    """l on GRID after ``stratum``, whose both arms have requests. An empty curve is a start."""
-    n1, x1 = stratum.treatment_requests, stratum.treatment_failures
-    n0, x = stratum.control_requests, stratum.treatment_failures + stratum.control_failures
+def updated(curve: Sequence[float], stratum: Stratum, phi: float = 1.0) -> tuple[float, ...]:
+    """l on GRID after ``stratum``, whose both arms have requests. An empty curve is a start.
+
+    ``phi`` divides what the stratum adds, as in ``bernoulli``.
+    """
+    n1, x1 = stratum.treatment_requests, stratum.treatment_failures / phi
+    n0, x = stratum.control_requests, x1 + stratum.control_failures / phi
+    log, base = math.log, x * math.log(n1 + n0)
     return tuple(
-        held + x1 * log_ratio - x * math.log((n1 * ratio + n0) / (n1 + n0))
-        for held, ratio, log_ratio in zip(curve or start(), GRID, LOG_GRID, strict=True)
+        [
+            held + x1 * log_ratio - x * log(n1 * ratio + n0) + base
+            for held, (ratio, log_ratio) in zip(curve or start(), PLACES)  # noqa: B905 both of the grid
+        ]
     )
 
 
@@ -47,7 +56,7 @@ def interval(curve: Sequence[float], alpha: float) -> Interval:
     if not curve:
         return 0.0, None
     threshold = log_sum_exp(curve) - math.log(len(curve)) + math.log(alpha)
-    upper = _least(tuple(-place for place in reversed(LOG_GRID)), curve[::-1], threshold)
+    upper = _least(MIRRORED, curve[::-1], threshold)
     lower = _least(LOG_GRID, curve, threshold)
     return (
         0.0 if lower is None else math.exp(lower),
@@ -60,7 +69,7 @@ def _least(places: Sequence[float], values: Sequence[float], threshold: float) -
 
     None when it may do so below the first place.
     """
-    first = next(index for index, value in enumerate(values) if value >= threshold)
+    first = [value >= threshold for value in values].index(True)
     if first == 0:
         return None
     found = places[first - 1]

@@ -8,7 +8,7 @@ from weir import rollout
 from weir.document import EndpointDocument, OperatorAction, OperatorRequest, Release
 from weir.endpoint import Split
 from weir.errors import PermanentError, WeirError
-from weir.evidence.failures import counted
+from weir.evidence.counting import counted
 from weir.ports import Platform
 from weir.release import transitions
 from weir.release.ledger import Ledger

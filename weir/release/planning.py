@@ -15,7 +15,7 @@ from weir.release.opening import opened
 from weir.release.reading import read_release
 from weir.release.steps import build_context
 from weir.spec.load import Loaded
-from weir.spec.rollout import FailuresGuardrail, Guardrail, RolloutPolicy
+from weir.spec.policy_words import policy_lines
 
 
 def plan_release(
@@ -110,28 +110,4 @@ def _unfinished(
     return (
         f"! the release of {release.version} is unfinished ({release.phase}); first"
         f" weir resume {name} or weir rollback {name}"
-    )
-
-
-def policy_lines(policy: RolloutPolicy) -> list[str]:
-    """What the policy asks for, in words."""
-    return [
-        *(f"  {_in_words(guardrail)}" for guardrail in policy.guardrails),
-        f"  windows of {policy.window_seconds:g} s, at least {policy.minimum_requests} requests of"
-        f" each version in a step; after {policy.maximum_wait_seconds:g} s without enough evidence:"
-        f" {policy.on_inconclusive}",
-    ]
-
-
-def _in_words(guardrail: Guardrail) -> str:
-    if isinstance(guardrail, FailuresGuardrail):
-        slack = f" + {guardrail.slack * 100:g} points" if guardrail.slack else ""
-        return (
-            f"failures: back when more than {guardrail.margin:g} times the control's{slack} is"
-            f" proved, on when less than {guardrail.promote_margin:g} times{slack} is"
-        )
-    quantiles = ", ".join(f"p{quantile:g}" for quantile in guardrail.quantiles)
-    return (
-        f"latency ({quantiles}): back when more than {guardrail.margin:g} times the control's is"
-        f" proved, on when less than {guardrail.promote_margin:g} times is"
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from weir.spec.guardrails import NAME, REPORTED
 from weir.spec.release import ReleaseSpec
 
 UNITS = {
@@ -25,6 +26,11 @@ UNITS_BY_NAME = {
     "steps": "percent",
     "quantiles": "percent",
     "slack": "share (0.01 is 1 %)",
+    "promote_slack": "share (0.01 is 1 %)",
+    "at_most": "share (0.01 is 1 %)",
+    "promote_at_most": "share (0.01 is 1 %)",
+    "tolerance": "share (0.01 is 1 %)",
+    "promote_tolerance": "share (0.01 is 1 %)",
     "margin": "ratio",
     "promote_margin": "ratio",
 }
@@ -32,6 +38,8 @@ PATTERNS = {
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "1 to 63 of a-z, 0-9 and hyphens,"
     " with no hyphen at either end",
     r"^/": "a path that begins with /",
+    NAME: "1 to 63 of a-z, 0-9 and _ . : -, with a letter or digit at either end",
+    REPORTED: "1 to 40 of a-z, 0-9 and _, with a letter first",
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from weir.spec.base import DAY_SECONDS, LARGEST_COUNT, YEAR_SECONDS, Part
+from weir.spec.guardrails import FailuresGuardrail, Guardrail, LatencyGuardrail
 
 
 class FailureClass(StrEnum):
@@ -20,13 +21,8 @@ class FailureClass(StrEnum):
     CLIENT_ERROR = "client_error"
 
 
-HIGHEST_QUANTILE = 99.98
-"""Beyond it the engine's memory of the control, 20,000 requests, is too short for a threshold."""
-
-LARGEST_MARGIN = 1000
 SMALLEST_BUDGET = 1e-12
-Margin = Annotated[float, Field(le=LARGEST_MARGIN)]
-Weight = Annotated[float, Field(ge=1e-6, le=1e6)]
+MOST_GUARDRAILS = 12
 
 COUNTED_BY_DEFAULT = (
     FailureClass.SERVER_ERROR,
@@ -43,95 +39,12 @@ class OnInconclusive(StrEnum):
     ROLLBACK = "rollback"
 
 
-class FailuresGuardrail(Part):
-    """The treatment's failure rate against the control's.
+class Dispersion(StrEnum):
+    """How failures that come in clumps are dealt with."""
 
-    Rolls back when "at most ``margin`` times the control's rate plus ``slack``" is ruled out;
-    promotes when "at least ``promote_margin`` times plus ``slack``" is ruled out.
-    """
-
-    metric: Literal["failures"] = Field("failures", description="Chooses this guardrail.")
-    margin: Margin = Field(
-        1.25, ge=1, description="A failure rate beyond this multiple of the control's rolls back."
-    )
-    promote_margin: Margin = Field(
-        1.5, gt=1, description="A rate below this multiple promotes; greater than margin."
-    )
-    slack: float = Field(
-        0.002,
-        ge=0,
-        lt=1,
-        description="Absolute: 0.002 is 0.2 points. Without failures only slack proves anything.",
-    )
-    weight: Weight = Field(1, description="Share of alpha, relative to the other guardrails.")
-
-    @model_validator(mode="after")
-    def _margins_leave_a_gap(self) -> Self:
-        _require_gap(self.margin, self.promote_margin)
-        return self
-
-
-class LatencyGuardrail(Part):
-    """The treatment's latency quantiles against the control's.
-
-    Rolls back when "at most ``margin`` times slower, plus ``slack_ms``" is ruled out; promotes
-    when, at every quantile, ``promote_margin`` times (plus ``slack_ms``) is ruled out, where the
-    slower tail may be heavier by ``slack``.
-    """
-
-    metric: Literal["latency"] = Field("latency", description="Chooses this guardrail.")
-    quantiles: tuple[Annotated[float, Field(gt=0, le=HIGHEST_QUANTILE)], ...] = Field(
-        (50, 90, 99), min_length=1, description="Quantiles of latency that are compared."
-    )
-    margin: Margin = Field(
-        1.41, ge=1, description="A quantile beyond this multiple of the control's rolls back."
-    )
-    promote_margin: Margin = Field(
-        2.0, gt=1, description="Quantiles below this multiple promote; greater than margin."
-    )
-    slack_ms: float = Field(
-        5,
-        ge=0,
-        le=DAY_SECONDS * 1000,
-        description="Milliseconds on top of either margin that nobody minds.",
-    )
-    slack: float = Field(
-        0.01,
-        ge=0,
-        lt=1,
-        description="Share of requests, for promotion: 0.01 is one point. Never more than a quarter"
-        " of the tail: a quarter of a point at the quantile 99.",
-    )
-    weight: Weight = Field(1, description="Share of alpha, relative to the other guardrails.")
-
-    @field_validator("quantiles")
-    @classmethod
-    def _quantiles_differ(cls, quantiles: tuple[float, ...]) -> tuple[float, ...]:
-        names = [quantile_name(quantile) for quantile in quantiles]
-        if len(set(names)) != len(names):
-            raise ValueError(f"a quantile is given twice: {', '.join(names)}")
-        return quantiles
-
-    @model_validator(mode="after")
-    def _margins_leave_a_gap(self) -> Self:
-        _require_gap(self.margin, self.promote_margin)
-        return self
-
-
-def quantile_name(quantile: float) -> str:
-    """``p99`` for 99."""
-    return f"p{quantile:g}"
-
-
-def _require_gap(margin: float, promote_margin: float) -> None:
-    if promote_margin <= margin:
-        raise ValueError(
-            f"promote_margin {promote_margin:g} has to be greater than margin {margin:g},"
-            " or a version between them is never decided"
-        )
-
-
-Guardrail = Annotated[FailuresGuardrail | LatencyGuardrail, Field(discriminator="metric")]
+    NONE = "none"
+    ESTIMATED = "a/a-estimated"
+    ROBUST = "robust"
 
 
 class RolloutPolicy(Part):
@@ -146,7 +59,8 @@ class RolloutPolicy(Part):
     guardrails: tuple[Guardrail, ...] = Field(
         (FailuresGuardrail(), LatencyGuardrail()),
         min_length=1,
-        description="What the treatment is held to, at most one of each metric.",
+        max_length=MOST_GUARDRAILS,
+        description="What the treatment is held to; each has a name of its own.",
     )
     alpha: float = Field(
         0.05,
@@ -156,6 +70,11 @@ class RolloutPolicy(Part):
     )
     beta: float = Field(
         0.05, ge=SMALLEST_BUDGET, lt=1, description="Bound on promoting a version that is worse."
+    )
+    dispersion: Dispersion = Field(
+        Dispersion.NONE,
+        description="Failures that come in clumps: none takes them as independent, a/a-estimated"
+        " weakens evidence by what the control's own windows differ, robust judges whole windows.",
     )
     window_seconds: float = Field(
         5, ge=0.1, le=DAY_SECONDS, description="How often telemetry is read."
@@ -222,7 +141,8 @@ class RolloutPolicy(Part):
                 f"minimum_step_seconds and soak_seconds alone take {least:g} s, so that no rollout"
                 f" ends before deadline_seconds, {self.deadline_seconds:g}"
             )
-        kinds = [guardrail.metric for guardrail in self.guardrails]
-        if len(set(kinds)) != len(kinds):
-            raise ValueError("one guardrail per metric")
+        names = [guardrail.called for guardrail in self.guardrails]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"several guardrails are called {twice[0]}; give one of them a name")
         return self

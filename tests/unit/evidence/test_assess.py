@@ -2,9 +2,11 @@ import math
 
 import pytest
 
-from weir.evidence.assess import assess, guardrails_of
+from weir.evidence.assess import assess
 from weir.evidence.guardrail import Evidence, Names, Verdict, odds, share
-from weir.spec.rollout import FailuresGuardrail, LatencyGuardrail, RolloutPolicy
+from weir.evidence.guardrails import guardrails_of
+from weir.spec.guardrails import FailuresGuardrail, LatencyGuardrail
+from weir.spec.rollout import RolloutPolicy
 from weir.window import Histogram, VersionCounts
 
 NAMES = Names(control="v1", treatment="v2")
@@ -16,14 +18,14 @@ def arm(requests: int, failures: int = 0, bucket: int = 60) -> VersionCounts:
 
 
 def gathered(
-    policy: RolloutPolicy, *windows: tuple[VersionCounts, VersionCounts]
+    policy: RolloutPolicy, *windows: tuple[VersionCounts, VersionCounts], gate: int = 0
 ) -> dict[str, Evidence]:
     """Evidence of ``policy`` after windows of (control, treatment)."""
     held = {}
     for guardrail in guardrails_of(policy):
         evidence = guardrail.start()
         for control, treatment in windows:
-            evidence = guardrail.update(evidence, control, treatment)
+            evidence = guardrail.update(evidence, control, treatment, gate)
         held[guardrail.name] = evidence
     return held
 
@@ -33,7 +35,7 @@ HEALTHY = (arm(3000), arm(3000))
 
 def test_both_guardrails_pass_on_a_healthy_version() -> None:
     policy = RolloutPolicy()
-    judged = assess(policy, gathered(policy, HEALTHY, HEALTHY), 2, NAMES)
+    judged = assess(policy, gathered(policy, HEALTHY, HEALTHY, gate=2), 2, NAMES)
     assert judged.verdicts == {"failures": Verdict.PASS, "latency": Verdict.PASS}
     assert judged.safe
     assert not judged.harmful
@@ -41,7 +43,7 @@ def test_both_guardrails_pass_on_a_healthy_version() -> None:
 
 def test_one_unproven_guardrail_is_enough_to_prevent_safety() -> None:
     policy = RolloutPolicy()
-    judged = assess(policy, gathered(policy, (arm(3000), arm(0)), HEALTHY), 2, NAMES)
+    judged = assess(policy, gathered(policy, HEALTHY, gate=2), 2, NAMES)
     assert judged.verdicts == {"failures": Verdict.PASS, "latency": Verdict.INSUFFICIENT}
     assert not judged.safe
 
@@ -77,7 +79,7 @@ def test_weights_shift_the_budget_between_guardrails() -> None:
 
 def test_unreadable_telemetry_is_an_error_and_never_safe() -> None:
     policy = RolloutPolicy()
-    judged = assess(policy, gathered(policy, HEALTHY, HEALTHY), 2, NAMES, unreadable=True)
+    judged = assess(policy, gathered(policy, HEALTHY, HEALTHY, gate=2), 2, NAMES, unreadable=True)
     assert set(judged.verdicts.values()) == {Verdict.ERROR}
     assert not judged.safe
 

@@ -48,6 +48,8 @@ def test_a_line_is_one_json_object_with_everything_the_decision_saw(tmp_path, re
                 "failures": 9,
                 "failures_by_class": {},
                 "latency_ms": {"scale": 4, "zero": 0, "counts": {"52": 11}},
+                "metrics": {},
+                "labels": {},
                 "in_flight": 0,
             }
         },

@@ -67,7 +67,7 @@ def test_a_wrong_value_is_told_in_words(tmp_path: Path, addition: str, message: 
     [
         ("- {metric: failures, margin: 0.5}", "[0].margin: 0.5 is not allowed; it has to be at"),
         ("- {metric: latenci}", '[0].metric: "latenci" is not allowed; it has to be failures or'),
-        ("- {margin: 2}", "[0].metric: is missing; it has to be failures or latency"),
+        ("- {margin: 2}", "[0].metric: is missing; it has to be failures or slow"),
         ("- {metric: latency, margn: 2}", "[0].margn: is not a field; did you mean margin?"),
         ("- {metric: latency, quantiles: [50, 101]}", "[0].quantiles[1]: 101 is not allowed;"),
         ("- {metric: failures, margin: 3}", "[0]: promote_margin 1.5 has to be greater than"),

@@ -1,0 +1,149 @@
+"""The guardrail on how far the distribution of a reported label moves.
+
+The set A of values that the treatment gave more often than the control in *past* windows is fixed
+before a window is looked at. Then "no set's share differs by more than the tolerance" bounds
+P1(A) <= P0(A) + tolerance: a Bernoulli comparison with ratio 1. For rollback that is exact whatever
+A is. For promotion it says that the set which has moved the most so far has moved by less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weir.evidence.comparison import Comparison, compared
+from weir.evidence.gates import Gate, widened, widths
+from weir.evidence.guardrail import (
+    Evidence,
+    Interval,
+    Labels,
+    Names,
+    Verdict,
+    not_ruled_out,
+    odds,
+    share,
+)
+from weir.evidence.stratum import Stratum
+from weir.spec.guardrails import DriftGuardrail
+from weir.spec.rollout import Dispersion
+from weir.window import VersionCounts, added
+
+STREAM = "set"
+LEAST_PAST = 100
+"""Labels of each version before the set that moved can be told from chance."""
+
+MOST_VALUES = 32
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Guardrail over VersionCounts.labels."""
+
+    name: str
+    weight: float
+    of_label: str
+    tolerance: float
+    gates: tuple[Gate, ...]
+    comparison: Comparison
+
+    @classmethod
+    def of(cls, spec: DriftGuardrail, evidence_steps: int, dispersion: Dispersion) -> Drift:
+        """From the policy; earlier gates are wider, as for failures."""
+        ramp = tuple(
+            Gate(1.0, widened(spec.promote_tolerance, factor)) for factor in widths(evidence_steps)
+        )
+        return cls(
+            name=spec.called,
+            weight=spec.weight,
+            of_label=spec.of,
+            tolerance=spec.tolerance,
+            gates=ramp,
+            comparison=compared(1.0, spec.tolerance, ramp, dispersion),
+        )
+
+    def start(self) -> Evidence:
+        return Evidence({STREAM: self.comparison.start()}, labels=Labels())
+
+    def update(
+        self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
+    ) -> Evidence:
+        theirs, ours = (counts.labels.get(self.of_label, {}) for counts in (control, treatment))
+        n1, n0 = sum(ours.values()), sum(theirs.values())
+        if not n1 or not n0:
+            return evidence
+        past = evidence.labels or Labels()
+        stream = evidence.streams[STREAM]
+        if min(sum(past.control.values()), sum(past.treatment.values())) >= LEAST_PAST:
+            moved = risen(past)
+            x1, x0 = (
+                sum(count for value, count in held.items() if _known(value, past) in moved)
+                for held in (ours, theirs)
+            )
+            stratum = Stratum(n1, x1, n0, x0)
+            stream = self.comparison.update(stream, stratum, gate, (stratum, stratum))
+        labels = Labels(
+            control=_fewest(added(past.control, theirs)),
+            treatment=_fewest(added(past.treatment, ours)),
+        )
+        return Evidence({STREAM: stream}, labels=labels)
+
+    def log_e_harm(self, evidence: Evidence) -> float:
+        return evidence.streams[STREAM].harm.log_e
+
+    def log_e_safe(self, evidence: Evidence, gate: int) -> float:
+        return self.comparison.safe.log_e(evidence.streams[STREAM].safe, gate)
+
+    def interval(self, evidence: Evidence, alpha: float, gate: int) -> Interval | None:
+        """The distances that the tests leave."""
+        safe = self.log_e_safe(evidence, gate), self.gates[gate].slack
+        return not_ruled_out(alpha, self.log_e_harm(evidence), self.tolerance, safe)
+
+    def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
+        past = evidence.labels or Labels()
+        n1, n0 = sum(past.treatment.values()), sum(past.control.values())
+        if not n1 or not n0:
+            return f"no {self.of_label} of both versions yet"
+        moved = sorted(risen(past), key=lambda value: -past.treatment.get(value, 0))
+        x1, x0 = (
+            sum(held.get(value, 0) for value in moved) for held in (past.treatment, past.control)
+        )
+        named = ", ".join(moved[:3]) + (", …" if len(moved) > 3 else "") or "nothing"
+        said = (
+            f"{names.treatment}'s {self.of_label} is {named} for {share(x1, n1)} of {n1:,},"
+            f" {names.control}'s for {share(x0, n0)} of {n0:,}"
+        )
+        if verdict is Verdict.FAIL:
+            likely = odds(self.log_e_harm(evidence))
+            return f"{said}; a shift of at most {_points(self.tolerance)} is ruled out at {likely}"
+        done = "is" if verdict is Verdict.PASS else "is not yet"
+        likely = odds(self.log_e_safe(evidence, gate))
+        return f"{said}; a shift of {_points(self.gates[gate].slack)} {done} ruled out ({likely})"
+
+
+def risen(past: Labels) -> frozenset[str]:
+    """The values whose share is greater with the treatment."""
+    n1, n0 = sum(past.treatment.values()), sum(past.control.values())
+    return frozenset(
+        value
+        for value, count in past.treatment.items()
+        if count * n0 > past.control.get(value, 0) * n1
+    )
+
+
+def _known(value: str, past: Labels) -> str:
+    return value if value in past.treatment or value in past.control else OTHER
+
+
+def _fewest(counts: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent values; what remains is one value of its own."""
+    if len(counts) <= MOST_VALUES:
+        return dict(counts)
+    ordered = sorted(counts.items(), key=lambda item: (item[0] == OTHER, -item[1], item[0]))
+    kept = dict(ordered[: MOST_VALUES - 1])
+    rest = sum(count for _, count in ordered[MOST_VALUES - 1 :])
+    return {**kept, OTHER: kept.get(OTHER, 0) + rest}
+
+
+def _points(tolerance: float) -> str:
+    return f"{100 * tolerance:.3g} points"

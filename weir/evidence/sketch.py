@@ -1,0 +1,77 @@
+"""What is remembered of past latencies: few buckets, few bytes."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import accumulate
+
+from weir.window import HISTOGRAM_SCALE, Histogram
+
+MOST_REQUESTS = 20_000
+"""Beyond this many every count is halved: the memory follows the control within a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """An exponential histogram whose buckets from ``first`` on have ``counts``, without gaps.
+
+    ``total`` counts the observations, with ``zero`` of 0 ms.
+    """
+
+    scale: int = HISTOGRAM_SCALE
+    total: int = 0
+    zero: int = 0
+    first: int = 0
+    counts: tuple[int, ...] = ()
+
+    def plus(self, other: Histogram) -> Sketch:
+        """Both together, at the coarser scale, halved when they are many."""
+        scale = min(self.scale, other.scale, HISTOGRAM_SCALE)
+        held, new = self.at_scale(scale), other.at_scale(scale)
+        first, counts = held.first, list(held.counts)
+        if new.counts:
+            least, most = min(new.counts), max(new.counts)
+            if not counts:
+                first = least
+            if least < first:
+                counts[:0] = [0] * (first - least)
+                first = least
+            counts.extend([0] * (most + 1 - first - len(counts)))
+            for index, count in new.counts.items():
+                counts[index - first] += count
+        total, zero = held.total + new.total(), held.zero + new.zero
+        while total > MOST_REQUESTS:
+            zero //= 2
+            counts = [count // 2 for count in counts]
+            total = zero + sum(counts)
+            first, counts = _trimmed(first, counts)
+        return Sketch(scale, total, zero, first, tuple(counts))
+
+    def at_scale(self, scale: int) -> Sketch:
+        """The same at a ``scale`` that is not finer."""
+        if scale == self.scale:
+            return self
+        held = {index: count for index, count in enumerate(self.counts, self.first) if count}
+        wider = Histogram(scale=self.scale, zero=self.zero, counts=held).at_scale(scale)
+        return Sketch(scale).plus(wider)
+
+    def bounds_ms(self, quantiles: tuple[float, ...]) -> tuple[float, ...]:
+        """Upper bounds of the buckets that hold the ``quantiles`` (0 to 1), in milliseconds.
+
+        0 where the quantile is an observation of 0 ms, or where there is none at all.
+        """
+        sums = list(accumulate(self.counts, initial=self.zero))
+        found = []
+        for quantile in quantiles:
+            place = bisect_left(sums, max(math.ceil(quantile * self.total), 1))
+            known = 0 < place < len(sums)
+            found.append(2.0 ** ((self.first + place) / 2**self.scale) if known else 0.0)
+        return tuple(found)
+
+
+def _trimmed(first: int, counts: list[int]) -> tuple[int, list[int]]:
+    """Without empty buckets at either end."""
+    used = [place for place, count in enumerate(counts) if count]
+    return (first + used[0], counts[used[0] : used[-1] + 1]) if used else (0, [])
