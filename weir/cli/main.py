@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from weir import __version__
-from weir.cli import demo, judge, lookout, operate, platform, runs
+from weir.cli import backtest, demo, judge, lookout, operate, platform, runs
 from weir.cli.output import complain
 from weir.errors import WeirError
 
@@ -32,6 +32,7 @@ app.command("release")(runs.release)
 app.command("plan")(runs.plan)
 app.command("register")(runs.register)
 app.command("judge")(judge.judge)
+app.command("backtest")(backtest.backtest_command)
 app.command("status")(lookout.status)
 app.command("logs")(lookout.logs)
 app.command("promote")(operate.promote)

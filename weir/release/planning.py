@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from weir.backtest_words import short_form
 from weir.document import EndpointDocument, Outcome, PastRelease, Release
 from weir.errors import PermanentError
 from weir.holding import this_process
 from weir.ports import Platform
+from weir.recorded_traffic import traffic_in
 from weir.release.beginning import ended_before
 from weir.release.ledger import living_holder
 from weir.release.opening import opened
 from weir.release.reading import read_release
 from weir.release.steps import build_context
+from weir.simulation import USUAL_TRAFFIC, Traffic
 from weir.spec.load import Loaded
 from weir.spec.policy_words import policy_lines
 
@@ -84,7 +87,22 @@ def _rollout_lines(
         f"~ traffic from {control} to {spec.version_name}: "
         + " -> ".join(f"{step:g} %" for step in spec.rollout.steps),
         *policy_lines(spec.rollout),
+        *(
+            f"  {line}"
+            for line in short_form(spec.rollout, _traffic(platform, document, spec.rollout))
+        ),
     ]
+
+
+def _traffic(platform: Platform, document: EndpointDocument, policy: RolloutPolicy) -> Traffic:
+    """What the newest recorded rollout of the endpoint saw; the usual without a record."""
+    # What cannot be read is no reason to plan nothing.
+    with contextlib.suppress(PermanentError):
+        for past in reversed(document.history):
+            windows = platform.windows.read(document.endpoint.name, past.id)
+            if windows:
+                return traffic_in(windows, policy.failure_classes) or USUAL_TRAFFIC
+    return USUAL_TRAFFIC
 
 
 def _past_lines(past: PastRelease) -> list[str]:
