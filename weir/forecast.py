@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from weir.decision import NextStep, Tally
+from weir.durations import duration
 from weir.evidence.assess import Assessment
 from weir.evidence.guardrail import Verdict
 from weir.evidence.guardrails import evidence_steps
@@ -56,17 +57,6 @@ def next_step(
         seconds=seconds,
         requests=requests,
     )
-
-
-def duration(seconds: float) -> str:
-    """``40 s``, ``12 min``, ``3.5 h``, ``2 days``: as exact as a forecast is."""
-    if seconds < 120:
-        return f"{math.ceil(seconds)} s"
-    if seconds < 7200:
-        return f"{math.ceil(seconds / 60)} min"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86_400:,.0f} days"
 
 
 def _evidence(

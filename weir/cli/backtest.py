@@ -9,15 +9,11 @@ from typing import Annotated
 
 import typer
 
-from weir.backtest import backtest, scenarios_of, simulable
-from weir.backtest_plot import plot
-from weir.backtest_report import as_data
-from weir.backtest_words import tables, traffic_words
-from weir.cli.output import escape, out
-from weir.cli.pool import processes
-from weir.errors import UserError
-from weir.recorded_traffic import traffic_in
-from weir.simulation import (
+from weir.backtest.characteristics import backtest, scenarios_of, simulable
+from weir.backtest.plot import plot
+from weir.backtest.recorded_traffic import traffic_in
+from weir.backtest.report import as_data
+from weir.backtest.simulation import (
     GREATEST_LATENCY_MS,
     LARGEST_SIGMA,
     LEAST_LATENCY_MS,
@@ -27,6 +23,10 @@ from weir.simulation import (
     Latencies,
     Traffic,
 )
+from weir.backtest.words import tables, traffic_words
+from weir.cli.output import escape, out
+from weir.cli.pool import processes
+from weir.errors import UserError
 from weir.spec.policy import load_policy
 from weir.spec.rollout import RolloutPolicy
 from weir.spec.window_record import read_windows

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from weir.backtest import Mapped
+from weir.backtest.characteristics import Mapped
+from weir.backtest.rehearsal import Ending, Piece
 from weir.cli.output import err
 from weir.errors import PermanentError
-from weir.rehearsal import Ending, Piece
 
 MOST_PROCESSES = 8
 

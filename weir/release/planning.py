@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from weir.backtest_words import short_form
+from weir.backtest.recorded_traffic import traffic_in
+from weir.backtest.simulation import USUAL_TRAFFIC, Traffic
+from weir.backtest.words import short_form
 from weir.document import EndpointDocument, Outcome, PastRelease, Release
 from weir.errors import PermanentError
 from weir.holding import this_process
 from weir.ports import Platform
-from weir.recorded_traffic import traffic_in
 from weir.release.beginning import ended_before
 from weir.release.ledger import living_holder
 from weir.release.opening import opened
 from weir.release.reading import read_release
 from weir.release.steps import build_context
-from weir.simulation import USUAL_TRAFFIC, Traffic
 from weir.spec.load import Loaded
 from weir.spec.policy_words import policy_lines
+from weir.spec.rollout import RolloutPolicy
 
 
 def plan_release(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weir.simulation import MOST_REQUESTS_PER_MINUTE, USUAL_TRAFFIC, Latencies, Traffic
+from weir.backtest.simulation import MOST_REQUESTS_PER_MINUTE, USUAL_TRAFFIC, Latencies, Traffic
 from weir.spec.rollout import FailureClass
 from weir.window import Histogram, VersionCounts, Window
 

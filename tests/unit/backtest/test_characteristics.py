@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from tests.rollouts import at
-from weir.backtest import Mapped, backtest
-from weir.backtest_plot import plot
-from weir.backtest_report import Report, Scenario, Share, Worse, as_data
-from weir.backtest_words import duration, short_form, tables
+from weir.backtest.characteristics import Mapped, backtest
+from weir.backtest.plot import plot
+from weir.backtest.recorded_traffic import traffic_in
+from weir.backtest.rehearsal import Ending, Piece, rehearse
+from weir.backtest.report import Report, Scenario, Share, Worse, as_data
+from weir.backtest.simulation import Latencies, Simulation, Traffic, Treatment
+from weir.backtest.words import short_form, tables
+from weir.durations import duration
 from weir.errors import UserError
-from weir.recorded_traffic import traffic_in
-from weir.rehearsal import Ending, Piece, rehearse
 from weir.rollout import Action, Reason
-from weir.simulation import Latencies, Simulation, Traffic, Treatment
 from weir.spec.rollout import (
     COUNTED_BY_DEFAULT,
     FailuresGuardrail,

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from weir import rollout
+from weir.backtest.simulation import CONTROL, TREATMENT, Simulation, Traffic, Treatment
 from weir.rollout import Action, Decision, Reason, RolloutState
-from weir.simulation import CONTROL, TREATMENT, Simulation, Traffic, Treatment
 from weir.spec.rollout import RolloutPolicy
 
 FINE_WINDOWS = 25

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from weir.rehearsal import Ending
+from weir.backtest.rehearsal import Ending
+from weir.backtest.simulation import Traffic, Treatment
 from weir.rollout import Action, Reason
-from weir.simulation import Traffic, Treatment
 
 Z_95 = 1.959964
 

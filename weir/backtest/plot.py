@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from weir.backtest_report import Report, Row, Worse
-from weir.backtest_words import duration, traffic_words
+from weir.backtest.report import Report, Row, Worse
+from weir.backtest.words import traffic_words
+from weir.durations import duration
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 190
 LEFT, TOP, BETWEEN_COLUMNS, BETWEEN_ROWS, RIGHT, BOTTOM = 70, 130, 86, 66, 28, 52

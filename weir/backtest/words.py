@@ -6,13 +6,14 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from weir.backtest import SIMULATED, backtest
-from weir.backtest_report import Report, Row, Scenario, Share, Spread, Worse
-from weir.simulation import Traffic
+from weir.backtest.characteristics import SIMULATED, backtest
+from weir.backtest.report import Report, Row, Scenario, Share, Spread, Worse
+from weir.backtest.simulation import Traffic
+from weir.durations import duration
 from weir.spec.rollout import RolloutPolicy
 
 SHORT_RUNS = 20
-SHORT_WINDOWS = 1_000
+SHORT_WINDOWS = 2_000
 SHORT_SEED = 1
 SHORT_TIMES_FAILING = 5.0
 SHORT_TIMES_SLOWER = 2.0
@@ -194,14 +195,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def duration(seconds: float) -> str:
-    """``38 s``, ``12.5 min``, ``3.1 h``, ``4 days``."""
-    for unit, size, most in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
-        if seconds < most:
-            return f"{_tenths(seconds / size):g} {unit}"
-    return f"{_tenths(seconds / 86_400):g} days"
-
-
 def percent(share: float) -> str:
     return f"{_rounded(100 * share):g} %"
 
@@ -212,10 +205,6 @@ def milliseconds(value: float) -> str:
 
 def count(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
-
-
-def _tenths(value: float) -> float:
-    return round(value) if value >= 100 else round(value, 1)
 
 
 def _rounded(value: float) -> float:
