@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from weir.durations import duration
 from weir.evidence.assess import GuardrailEvidence
 from weir.evidence.guardrail import Verdict
 
@@ -24,7 +25,10 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. Stable: alerts and scripts match on these."""
+    """Why. Stable: alerts and scripts match on these.
+
+    ``repeated`` is a window of a replay that counts for nothing.
+    """
 
     FIRST_STEP = "first_step"
     PROVEN = "proven"
@@ -42,6 +46,7 @@ class Reason(StrEnum):
     INCONCLUSIVE = "inconclusive"
     DEADLINE = "deadline"
     OPERATOR = "operator"
+    REPEATED = "repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,13 @@ class NextStep:
     words: str
     seconds: float | None = None
     requests: int | None = None
+
+    @property
+    def pace(self) -> str:
+        """When, in short; nothing where that cannot be foretold or no time is missing."""
+        if not self.seconds:
+            return ""
+        return f"at this pace in about {duration(self.seconds)}, {self.requests:,} requests"
 
 
 class Decision(BaseModel):

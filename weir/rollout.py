@@ -19,15 +19,19 @@ from weir.evidence.assess import Assessment, assess, gate_log10_e
 from weir.evidence.guardrail import Names, Verdict
 from weir.evidence.guardrails import evidence_steps
 from weir.forecast import next_step
+from weir.happening import What
+from weir.lacking import lacking
 from weir.rollout_state import (
     Pause,
     RolloutState,
     begin,
+    is_repeated,
     next_window_id,
     next_window_start,
     observe,
     pause,
     percentiles,
+    restart,
     resume,
     split_applied,
     treatment_percentile,
@@ -44,19 +48,17 @@ __all__ = [
     "Tally",
     "begin",
     "decide",
+    "is_repeated",
     "next_window_id",
     "next_window_start",
     "operator_promotes",
     "operator_rolls_back",
     "pause",
     "percentiles",
+    "restart",
     "resume",
     "split_applied",
 ]
-
-IN_FLIGHT_ALWAYS = 3
-IN_FLIGHT_TOLERANCE = 0.01
-"""Requests under way to the treatment that never delay a step: a few, and a share of the step's."""
 
 Answer = tuple[RolloutState, Decision]
 
@@ -82,6 +84,24 @@ def decide(
     """
     if state.decision is not None:
         return state, state.decision
+    after, decision = _decided(policy, state, window, now, telemetry_error)
+    if after.last_window_id == state.last_window_id and _stands_elsewhere(state, after):
+        # Time alone did that, and no window will tell when.
+        after = after.noting(What.LOOKED, now)
+    return after, decision
+
+
+def _stands_elsewhere(before: RolloutState, after: RolloutState) -> bool:
+    return (before.step, before.proven_at) != (after.step, after.proven_at)
+
+
+def _decided(
+    policy: RolloutPolicy,
+    state: RolloutState,
+    window: Window | None,
+    now: datetime,
+    telemetry_error: str,
+) -> Answer:
     if state.step < 0:
         return _first_step(_Case(policy, state, now))
     case = _judge(policy, observe(policy, state, window, telemetry_error), now)
@@ -93,10 +113,8 @@ def decide(
         return case.finish(Action.ROLL_BACK, Reason.HARM, case.words(failed))
     if case.state.paused is not None:
         return case.stay(Action.HOLD, Reason.PAUSED, _paused_words(case.state.paused))
-    lacking = _lacking(case, judged, telemetry_error)
-    if lacking is None:
-        return _proven(case)
-    return _wait(case, *lacking)
+    lacks = lacking(policy, case.state, judged, telemetry_error)
+    return _proven(case) if lacks is None else _wait(case, *lacks)
 
 
 def operator_promotes(
@@ -213,52 +231,6 @@ def _first_step(case: _Case) -> Answer:
         words = "without evidence: the policy's only step is 100"
         return case.finish(Action.PROMOTE, Reason.WITHOUT_EVIDENCE, words)
     return case.advance(Reason.FIRST_STEP, f"{treatment} starts with {steps[0]:g} %")
-
-
-def _lacking(case: _Case, judged: Assessment, telemetry_error: str) -> tuple[Reason, str] | None:
-    """What the step lacks before it is proven; None when it is."""
-    state, minimum = case.state, case.policy.minimum_requests
-    if state.telemetry_errors:
-        said = f": {telemetry_error}" if telemetry_error else ""
-        times = "once" if state.telemetry_errors == 1 else f"{state.telemetry_errors} times running"
-        return Reason.TELEMETRY_ERROR, f"telemetry could not be read {times}{said}"
-    if state.split_applied_at is None:
-        return Reason.SPLIT_PENDING, "the gateway has not acknowledged the split yet"
-    served = {
-        name: state.step_counts.get(name, Tally()).requests
-        for name in (state.treatment, state.control)
-    }
-    idle = [name for name, requests in served.items() if not requests]
-    if idle:
-        return Reason.NO_TRAFFIC, f"no requests to {' and '.join(idle)} in this step yet"
-    if not judged.safe:
-        unproven = [name for name, given in judged.verdicts.items() if given is not Verdict.PASS]
-        return Reason.INSUFFICIENT, case.words(unproven)
-    few = {name: minimum - requests for name, requests in served.items() if requests < minimum}
-    if few:
-        missing = " and ".join(f"{count:,} more requests to {name}" for name, count in few.items())
-        return Reason.MINIMUM_REQUESTS, f"waiting for {missing}"
-    return _hanging(state)
-
-
-def _hanging(state: RolloutState) -> tuple[Reason, str] | None:
-    """More requests under way to the treatment than the control's share explains.
-
-    A request that hangs is not seen before it ends, and one that ends after the step is no
-    evidence. So a step ends only when what has not ended could not change the picture much.
-    """
-    treatment, control = (
-        (state.in_flight.get(name, 0), state.step_counts[name].requests)
-        for name in (state.treatment, state.control)
-    )
-    usual = control[0] / control[1] + IN_FLIGHT_TOLERANCE
-    if treatment[0] <= IN_FLIGHT_ALWAYS + treatment[1] * usual:
-        return None
-    words = (
-        f"waiting for the end of {treatment[0]} requests to {state.treatment}; {control[0]} are"
-        f" under way to {state.control}"
-    )
-    return Reason.IN_FLIGHT, words
 
 
 def _proven(case: _Case) -> Answer:

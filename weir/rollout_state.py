@@ -13,6 +13,7 @@ from weir.evidence.counting import counted
 from weir.evidence.guardrail import Evidence, Guardrail
 from weir.evidence.guardrails import guardrails_of
 from weir.evidence.mixture import mismatch
+from weir.happening import Happening, What
 from weir.spec.rollout import RolloutPolicy
 from weir.window import VersionCounts, Window
 
@@ -39,7 +40,8 @@ class RolloutState(BaseModel):
     the requests ``in_flight`` at the last window. ``pending`` are windows, by version, that wait
     until both versions have requests; windows of two splits never become one.
     ``gate_log10_e`` is how far each guardrail had come when the step was decided.
-    ``telemetry_errors`` counts the consecutive ones. ``decision`` is the final one, latched.
+    ``telemetry_errors`` counts the consecutive ones. ``happened`` is what the next window's record
+    has to tell beside its counts. ``decision`` is the final one, latched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,23 +64,38 @@ class RolloutState(BaseModel):
     proven_at: datetime | None = None
     paused: Pause | None = None
     paused_seconds: float = 0.0
+    happened: tuple[Happening, ...] = ()
     decision: Decision | None = None
 
     def changed(self, **changes: Any) -> RolloutState:
         """A copy with ``changes``, which are taken as they are."""
         return self.model_copy(update=changes)
 
+    def noting(self, what: What, at: datetime, **facts: Any) -> RolloutState:
+        """A copy that remembers what happened. A split that is applied again takes its place."""
+        told, new = self.happened, Happening(what=what, at=at, **facts)
+        if told and what is What.APPLIED and (told[-1].what, told[-1].step) == (what, new.step):
+            told = told[:-1]
+        return self.changed(happened=(*told, new))
+
 
 def begin(policy: RolloutPolicy, control: str, treatment: str, now: datetime) -> RolloutState:
     """A rollout whose treatment is checked and takes no traffic yet."""
     evidence = {guardrail.name: guardrail.start() for guardrail in guardrails_of(policy)}
-    return RolloutState(
+    state = RolloutState(
         control=control,
         treatment=treatment,
         started_at=now,
         step_started_at=now,
         evidence=evidence,
     )
+    return state.noting(What.BEGUN, now)
+
+
+def restart(state: RolloutState, now: datetime) -> RolloutState:
+    """Every waiting time starts anew, without a pause; the evidence stays."""
+    anew = state.changed(paused=None, started_at=now, step_started_at=now, paused_seconds=0.0)
+    return anew.noting(What.BEGUN, now)
 
 
 def percentiles(policy: RolloutPolicy, state: RolloutState) -> dict[str, float]:
@@ -93,7 +110,7 @@ def split_applied(state: RolloutState, at: datetime) -> RolloutState:
 
     Also after a crash: requests begun before ``at`` are then no evidence any more.
     """
-    return state.changed(split_applied_at=at)
+    return state.changed(split_applied_at=at).noting(What.APPLIED, at, step=state.step)
 
 
 def next_window_start(state: RolloutState) -> datetime | None:
@@ -122,7 +139,8 @@ def pause(state: RolloutState, by: str, now: datetime, why: str = "") -> Rollout
     """Stop the ramp where it is. A finished or paused rollout stays as it is."""
     if state.decision is not None or state.paused is not None:
         return state
-    return state.changed(paused=Pause(by=by, at=now, why=why))
+    paused = Pause(by=by, at=now, why=why)
+    return state.changed(paused=paused).noting(What.PAUSED, now, by=by, why=why)
 
 
 def resume(state: RolloutState, now: datetime) -> RolloutState:
@@ -134,7 +152,13 @@ def resume(state: RolloutState, now: datetime) -> RolloutState:
         paused=None,
         paused_seconds=state.paused_seconds + paused.total_seconds(),
         step_started_at=state.step_started_at + paused,
-    )
+    ).noting(What.RESUMED, now)
+
+
+def is_repeated(state: RolloutState, window: Window) -> bool:
+    """Whether the window, or a part of it, was seen before: then it counts for nothing."""
+    overlaps = state.observed_until is not None and window.start < state.observed_until
+    return window.id <= state.last_window_id or overlaps
 
 
 def observe(
@@ -145,10 +169,14 @@ def observe(
         return state.changed(telemetry_errors=state.telemetry_errors + 1)
     if window is None or state.split_applied_at is None:
         return state
-    overlaps = state.observed_until is not None and window.start < state.observed_until
-    if window.id <= state.last_window_id or overlaps:
+    if is_repeated(state, window):
         return state
-    seen = {"last_window_id": window.id, "observed_until": window.end, "telemetry_errors": 0}
+    seen = {
+        "last_window_id": window.id,
+        "observed_until": window.end,
+        "telemetry_errors": 0,
+        "happened": (),
+    }
     if window.start < state.split_applied_at or not _same_split(policy, state, window.split):
         return state.changed(**seen)
     control = counted(window.of(state.control), policy.failure_classes)

@@ -11,12 +11,16 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from weir.happening import Happening
 from weir.spec.rollout import FailureClass
 
 HISTOGRAM_SCALE = 4
 """OpenTelemetry exponential scale: base 2^(1/16), buckets 4.4 % wide."""
 
 BOUND_TOLERANCE = 1e-9
+
+LARGEST_ID = 2**53
+"""Every reader of JSON has whole numbers up to here exactly."""
 
 MOST_REQUESTS = 10**12
 """In one window: far beyond any endpoint, and sums of a thousand are exact in floating point."""
@@ -204,17 +208,19 @@ class Window(BaseModel):
 
     ``id`` rises by one per endpoint and rollout; windows never overlap, so no request is counted
     twice. ``split`` holds percentiles. ``decided_at`` is when it was decided on, None where that is
-    not known. Serialises as one line of a window record.
+    not known; ``happened`` is what no window tells and came after the window before, in order.
+    Serialises as one line of a window record.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    id: int
+    id: Annotated[int, Field(ge=-LARGEST_ID, le=LARGEST_ID)]
     start: AwareDatetime
     end: AwareDatetime
     split: Mapping[str, Percentile]
     versions: Mapping[str, VersionCounts]
     decided_at: AwareDatetime | None = None
+    happened: tuple[Happening, ...] = ()
 
     @model_validator(mode="after")
     def _counts_are_of_one_window(self) -> Self:

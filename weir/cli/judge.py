@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from weir.cli.output import escape, out
+from weir.decision import Reason
 from weir.errors import UserError
-from weir.replay import Judgement, Outcome, outcomes, replay, treatments_in
+from weir.replay import (
+    MOST_TREATMENTS,
+    Judgement,
+    Outcome,
+    outcomes,
+    replay,
+    treatments_in,
+)
 from weir.spec.policy import load_policy
 from weir.spec.window_record import read_windows
 from weir.window import Window
@@ -47,18 +53,26 @@ def judge(
     recorded = read_windows(windows)
     name = control or _largest_share(recorded[0], windows)
     _require_control(name, recorded, windows)
+    several = len(_require_few_treatments(name, recorded, windows)) > 1
     judgements = []
-    for judgement in replay(wanted, recorded, name):
-        judgements.append(judgement)
-        _print(_as_json(judgement) if as_json else _in_words(judgement))
+    try:
+        for judgement in replay(wanted, recorded, name):
+            judgements.append(judgement)
+            _print(_as_json(judgement) if as_json else _in_words(judgement))
+    except OverflowError as error:
+        raise UserError(
+            "judge.no_such_time",
+            f"its pauses lead beyond the calendar: {error}.",
+            remedy="Correct the times in the record.",
+            where=str(windows),
+        ) from error
     for outcome in outcomes(judgements):
-        several = len(treatments_in(recorded, name)) > 1
         _print(_end_as_json(outcome, several) if as_json else _end_in_words(outcome, judgements))
 
 
 def _print(line: str) -> None:
-    # A record may come from anywhere: nothing in it may steer the terminal.
-    out.print(escape(CONTROL_CHARACTERS.sub("?", line)))
+    # Not through rich, which takes a millisecond a line and draws :names: as pictures.
+    typer.echo(_printable(line))
 
 
 def _as_json(judged: Judgement) -> str:
@@ -71,7 +85,12 @@ def _as_json(judged: Judgement) -> str:
             "reason": decision.reason,
             "verdicts": dict(decision.verdicts),
             "evidence": {
-                guardrail: asdict(found) for guardrail, found in decision.evidence.items()
+                guardrail: {
+                    "log10_e_harm": found.log10_e_harm,
+                    "log10_e_safe": found.log10_e_safe,
+                    "interval": found.interval,
+                }
+                for guardrail, found in decision.evidence.items()
             },
         }
     )
@@ -80,7 +99,9 @@ def _as_json(judged: Judgement) -> str:
 def _in_words(judged: Judgement) -> str:
     decision = judged.decision
     action = decision.action.replace("_", " ")
-    return f"{judged.id:>6}  {action} {judged.treatment} ({decision.reason}): {decision.words}"
+    line = f"{judged.id:>6}  {action} {judged.treatment} ({decision.reason}): {decision.words}"
+    pace = decision.next_step.pace if decision.next_step else ""
+    return f"{line}; {pace}" if pace and decision.reason is not Reason.REPEATED else line
 
 
 def _end_as_json(outcome: Outcome, several: bool) -> str:
@@ -88,13 +109,13 @@ def _end_as_json(outcome: Outcome, several: bool) -> str:
     return json.dumps({**whose, "verdict": outcome.verdict, "at": outcome.at})
 
 
-def _end_in_words(outcome: Outcome, judgements: Iterable[Judgement]) -> str:
+def _end_in_words(outcome: Outcome, judgements: Sequence[Judgement]) -> str:
     if outcome.verdict not in WORDS:
         return f"• {outcome.treatment} undecided after window {outcome.at}"
     words = next(
         judged.decision.words
-        for judged in judgements
-        if (judged.treatment, judged.id) == (outcome.treatment, outcome.at)
+        for judged in reversed(judgements)
+        if judged.treatment == outcome.treatment
     )
     return f"{WORDS[outcome.verdict].format(outcome.treatment)} at window {outcome.at}: {words}"
 
@@ -112,19 +133,38 @@ def _largest_share(first: Window, path: Path) -> str:
     return shares[0][0]
 
 
-def _require_control(name: str, recorded: Iterable[Window], path: Path) -> None:
+def _require_control(name: str, recorded: Sequence[Window], path: Path) -> None:
     known = sorted({seen for window in recorded for seen in (*window.split, *window.versions)})
     if name not in known:
         raise UserError(
             "judge.unknown_control",
-            f"no window has a version {name}; there is {', '.join(known) or 'none'}.",
+            f"no window has a version {_printable(name)};"
+            f" there is {_printable(', '.join(known)) or 'none'}.",
             remedy="Correct --control.",
             where=str(path),
         )
-    if known == [name]:
+    if not treatments_in(recorded, name):
         raise UserError(
             "judge.no_treatment",
-            f"every window has the version {name} only, so there is nothing to compare.",
+            f"no version but {_printable(name)} has traffic, so there is nothing to compare.",
             remedy="Give the record of a rollout; weir keeps them beside the state document.",
             where=str(path),
         )
+
+
+def _require_few_treatments(name: str, recorded: Sequence[Window], path: Path) -> tuple[str, ...]:
+    treatments = treatments_in(recorded, name)
+    if len(treatments) > MOST_TREATMENTS:
+        raise UserError(
+            "judge.too_many_treatments",
+            f"the record has {len(treatments)} treatments beside {_printable(name)}; at most"
+            f" {MOST_TREATMENTS} can be judged together.",
+            remedy="Leave the others out of the record's splits.",
+            where=str(path),
+        )
+    return treatments
+
+
+def _printable(text: str) -> str:
+    """A record may come from anywhere: nothing in it may steer the terminal."""
+    return CONTROL_CHARACTERS.sub("?", text)

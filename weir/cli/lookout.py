@@ -164,6 +164,8 @@ def _release(endpoint: str, release: dict[str, Any]) -> list[RenderableType]:
                     f" of safety 10^{evidence.get('log10_e_safe', 0):.1f}"
                 )
             )
+        if decision["next_step"]:
+            lines.append(Text(f"  next: {decision['next_step']['words']}"))
     return lines
 
 

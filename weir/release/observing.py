@@ -35,7 +35,7 @@ def observe(platform: Platform, ledger: Ledger) -> Decision:
     window, trouble = _read(platform, ledger, state, release, end)
     now = platform.clock.now()
     if window is not None:
-        window = window.model_copy(update={"decided_at": now})
+        window = window.model_copy(update={"decided_at": now, "happened": state.happened})
     state, decision = rollout.decide(
         release.spec.rollout, state, window, now, telemetry_error=trouble
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from weir.document import EndpointDocument, Release
@@ -120,4 +121,5 @@ def _decision(decision: Decision | None) -> dict[str, Any] | None:
         },
         "requests": {name: tally.requests for name, tally in decision.counts.items()},
         "failures": {name: tally.failures for name, tally in decision.counts.items()},
+        "next_step": asdict(decision.next_step) if decision.next_step else None,
     }

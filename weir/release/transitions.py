@@ -19,7 +19,7 @@ from weir.document import (
 )
 from weir.endpoint import Endpoint, Split, Version, assign
 from weir.errors import PermanentError
-from weir.rollout import Action, Decision, Reason, RolloutState, resume, split_applied
+from weir.rollout import Action, Decision, Reason, RolloutState, restart, split_applied
 from weir.window import Window
 
 
@@ -245,10 +245,7 @@ def unpaused(document: EndpointDocument, now: datetime) -> EndpointDocument:
         requests=tuple(one for one in release.requests if one.action is not OperatorAction.PAUSE)
     )
     if release.rollout is not None and release.ending is None:
-        rollout = resume(release.rollout, now).changed(
-            started_at=now, step_started_at=now, paused_seconds=0.0
-        )
-        release = release.changed(rollout=rollout)
+        release = release.changed(rollout=restart(release.rollout, now))
     return _changed(document, release=release)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,12 +15,16 @@ from weir.spec.problems import Problem, SpecError
 from weir.spec.text import read_text
 from weir.window import VersionCounts, Window
 
+_PLACE_IN_LINE = re.compile(r" at line 1 column (\d+)$")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 def read_windows(path: str | os.PathLike[str]) -> tuple[Window, ...]:
     """The windows in the file ``path``, one JSON object a line; blank lines are passed over.
 
-    Raises SpecError for the first line that is no window, that leaves out a version's requests or
-    failures, or whose histograms are of another scale than those before.
+    Fields that a window does not have are passed over too. Raises SpecError for the first line that
+    is no window, has a key twice, or leaves out a version's requests or failures. The order of the
+    windows is not looked at.
     """
     shown_path = os.fspath(path)
     text = read_text(Path(path).expanduser(), shown_path, "window record")
@@ -28,33 +35,59 @@ def read_windows(path: str | os.PathLike[str]) -> tuple[Window, ...]:
 
 
 def _windows(text: str, shown_path: str) -> Iterator[Window]:
-    scale: int | None = None
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            window = Window.model_validate_json(line)
+            # Strict: true is no count, and "17" no id.
+            window = Window.model_validate_json(line, strict=True)
+            raw = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            words = first["msg"].removeprefix("Value error, ")
-            message = f"{words[0].lower()}{words[1:]}; the line is no window"
-            raise SpecError([Problem(shown_path, message, field, number)]) from error
+            raise SpecError([_problem(error, shown_path, number)]) from error
+        except ValueError as error:
+            raise SpecError([_no_window(str(error), shown_path, number)]) from error
         for name, counts in window.versions.items():
-            wrong = _wrong_scale(counts, scale) or _missing(counts)
+            wrong = _missing(counts) or _bucket_twice(counts, raw["versions"][name])
             if wrong:
                 field, message = wrong
-                raise SpecError([Problem(shown_path, message, f"versions.{name}.{field}", number)])
-            if counts.latency_ms.total():
-                scale = counts.latency_ms.scale
+                place = _printable(f"versions.{name}.{field}")
+                raise SpecError([Problem(shown_path, message, place, number)])
         yield window
 
 
-def _wrong_scale(counts: VersionCounts, scale: int | None) -> tuple[str, str] | None:
-    found = counts.latency_ms.scale
-    if scale is None or found == scale or not counts.latency_ms.total():
-        return None
-    return "latency_ms.scale", f"{found} is not {scale}, the scale before; use one"
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Which one of two values of a key is meant, nobody knows."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {json.dumps(twice)} stands there twice")
+    return found
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _problem(error: ValidationError, shown_path: str, number: int) -> Problem:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return _no_window(first["msg"].removeprefix("Value error, "), shown_path, number, field)
+
+
+def _no_window(words: str, shown_path: str, number: int, field: str = "") -> Problem:
+    place = _PLACE_IN_LINE.search(words)
+    column = int(place.group(1)) if place else 0
+    message = _printable(_PLACE_IN_LINE.sub("", words))
+    message = f"{message[0].lower()}{message[1:]}" if message.startswith("Input") else message
+    return Problem(
+        shown_path, f"{message}; the line is no window", _printable(field), number, column
+    )
+
+
+def _printable(text: str) -> str:
+    """A record may come from anywhere: nothing in it may steer the terminal."""
+    return _UNPRINTABLE.sub("?", text)
 
 
 def _missing(counts: VersionCounts) -> tuple[str, str] | None:
@@ -64,3 +97,11 @@ def _missing(counts: VersionCounts) -> tuple[str, str] | None:
     if not {"failures", "failures_by_class"} & counts.model_fields_set:
         return "failures", "is missing; give the number, 0 if there were none"
     return None
+
+
+def _bucket_twice(counts: VersionCounts, raw: dict[str, Any]) -> tuple[str, str] | None:
+    """``"52"`` and ``"052"`` are one bucket."""
+    written = raw.get("latency_ms", {}).get("counts", {})
+    if len(written) == len(counts.latency_ms.counts):
+        return None
+    return "latency_ms.counts", "has a bucket twice"
