@@ -31,7 +31,10 @@ FARTHEST_BUCKET_LOG2 = 64
 ROUNDING_TOLERANCE = 1e-6
 
 Count = Annotated[int, Field(ge=0)]
-Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e100, le=1e100)]
+LARGEST_SUM = 1e100
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e140, le=1e140)]
+"""Beyond LARGEST_SUM, that of one window, so that windows may be added, and squared without end."""
+
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
@@ -142,8 +145,6 @@ class Metric(BaseModel):
 
     @model_validator(mode="after")
     def _sums_are_of_numbers(self) -> Self:
-        if self.n > MOST_REQUESTS:
-            raise ValueError(f"{self.n} values are more than {MOST_REQUESTS}")
         most = self.n * self.sum_sq
         if self.sum**2 > most + ROUNDING_TOLERANCE * max(most, self.sum**2):
             raise ValueError(
@@ -152,9 +153,9 @@ class Metric(BaseModel):
         return self
 
     def plus(self, other: Metric) -> Metric:
-        return Metric(
-            n=self.n + other.n, sum=self.sum + other.sum, sum_sq=self.sum_sq + other.sum_sq
-        )
+        n, total, squares = self.n + other.n, self.sum + other.sum, self.sum_sq + other.sum_sq
+        # Rounded sums of many windows may differ from what numbers can have.
+        return Metric(n=n, sum=total, sum_sq=max(squares, total**2 / n) if n else squares)
 
 
 class VersionCounts(BaseModel):
@@ -189,11 +190,19 @@ class VersionCounts(BaseModel):
             raise ValueError(f"{self.failures} failures, but only {classified} have a class")
         return self
 
+    @property
+    def is_classified(self) -> bool:
+        """Whether the class of every failure is known."""
+        return bool(self.failures_by_class) or not self.failures
+
     def plus(self, other: VersionCounts) -> VersionCounts:
+        """Both together; without classes where those of one are not known."""
+        known = self.is_classified and other.is_classified
+        classes = added(self.failures_by_class, other.failures_by_class) if known else {}
         return VersionCounts(
             requests=self.requests + other.requests,
             failures=self.failures + other.failures,
-            failures_by_class=added(self.failures_by_class, other.failures_by_class),
+            failures_by_class=classes,
             latency_ms=self.latency_ms.plus(other.latency_ms),
             metrics=_together(self.metrics, other.metrics, Metric.plus),
             labels=_together(self.labels, other.labels, added),
@@ -228,6 +237,11 @@ class Window(BaseModel):
             most = max(counts.requests, counts.in_flight, counts.latency_ms.total())
             if most > MOST_REQUESTS:
                 raise ValueError(f"{most} requests of {name} are more than {MOST_REQUESTS}")
+            for called, metric in counts.metrics.items():
+                if metric.n > MOST_REQUESTS:
+                    raise ValueError(f"{metric.n} values of {called} are more than {MOST_REQUESTS}")
+                if max(abs(metric.sum), metric.sum_sq) > LARGEST_SUM:
+                    raise ValueError(f"the sums of {called} are beyond {LARGEST_SUM:g}")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,10 @@ from weir.spec.problems import Problem, SpecError
 from weir.spec.text import read_text
 from weir.window import VersionCounts, Window
 
+_MISSING = "is missing; give the number, 0 if there were none"
+_CAPITALS = ("Input", "Field", "Unable")
+"""How the sentences of pydantic begin."""
+
 _PLACE_IN_LINE = re.compile(r" at line 1 column (\d+)$")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -72,6 +76,9 @@ def _no_number(constant: str) -> None:
 def _problem(error: ValidationError, shown_path: str, number: int) -> Problem:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
+    given, of_version = first["input"], first["loc"][:-1] == ("versions",)
+    if of_version and isinstance(given, dict) and "requests" not in given:
+        return Problem(shown_path, _MISSING, _printable(f"{field}.requests"), number)
     return _no_window(first["msg"].removeprefix("Value error, "), shown_path, number, field)
 
 
@@ -79,7 +86,7 @@ def _no_window(words: str, shown_path: str, number: int, field: str = "") -> Pro
     place = _PLACE_IN_LINE.search(words)
     column = int(place.group(1)) if place else 0
     message = _printable(_PLACE_IN_LINE.sub("", words))
-    message = f"{message[0].lower()}{message[1:]}" if message.startswith("Input") else message
+    message = f"{message[0].lower()}{message[1:]}" if message.startswith(_CAPITALS) else message
     return Problem(
         shown_path, f"{message}; the line is no window", _printable(field), number, column
     )
@@ -93,9 +100,9 @@ def _printable(text: str) -> str:
 def _missing(counts: VersionCounts) -> tuple[str, str] | None:
     """A count that is left out, or misspelt, is not taken for none."""
     if "requests" not in counts.model_fields_set:
-        return "requests", "is missing; give the number, 0 if there were none"
+        return "requests", _MISSING
     if not {"failures", "failures_by_class"} & counts.model_fields_set:
-        return "failures", "is missing; give the number, 0 if there were none"
+        return "failures", _MISSING
     return None
 
 

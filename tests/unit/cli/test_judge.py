@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,71 @@ def test_a_version_that_only_has_requests_under_way_is_no_treatment(folder: Path
     assert json.loads(done.stdout.splitlines()[-1]) == {"verdict": "rolled_back", "at": 2}
 
 
+def many(number: int, treatments: int, failures: int = 0) -> dict[str, Any]:
+    """A window with so many treatments, alike."""
+    line = window(number, failures)
+    names = [f"v{place}" for place in range(2, treatments + 2)]
+    line["split"] = {"v1": 100 - 5 * treatments, **dict.fromkeys(names, 5)}
+    line["versions"] = {
+        "v1": line["versions"]["v1"],
+        **dict.fromkeys(names, line["versions"]["v2"]),
+    }
+    return line
+
+
+def test_up_to_five_treatments_are_judged_and_each_has_its_verdict(folder: Path) -> None:
+    lines = [many(number, treatments=5, failures=25) for number in range(1, 9)]
+    (folder / "five.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    done = judge(folder, "five.ndjson", "--policy", "policy.yaml", "--json")
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()[-5:]]
+    assert verdicts == [
+        {"treatment": f"v{number}", "verdict": "rolled_back", "at": 1} for number in range(2, 7)
+    ]
+
+
+def test_histograms_of_several_scales_are_compared_at_the_coarser(folder: Path) -> None:
+    lines = [window(number, failures=4) for number in range(1, 9)]
+    for line in lines[1:]:
+        line["versions"]["v2"]["latency_ms"] = {"scale": 3, "zero": 0, "counts": {"26": 50}}
+    (folder / "scales.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    done = judge(folder, "scales.ndjson", "--policy", "policy.yaml", "--json")
+    assert json.loads(done.stdout.splitlines()[-1]) == {"verdict": "rolled_back", "at": 2}
+
+
+def test_a_window_that_comes_again_has_a_line_that_says_so(folder: Path) -> None:
+    lines = [window(number, failures=1) for number in (3, 4, 4, 1, 5)]
+    lines.append({**lines[-1], "id": 6})
+    (folder / "again.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    done = judge(folder, "again.ndjson", "--policy", "policy.yaml")
+    *_, again, earlier, right, overlapping, verdict = done.stdout.splitlines()
+    assert again == "     4  hold v2 (repeated): not counted: the id 4 is not greater than 4"
+    assert "the id 1 is not greater than 4" in earlier
+    assert right.startswith("     5  hold v2 (insufficient)")
+    assert overlapping == (
+        "     6  hold v2 (repeated): not counted: it starts at 2026-11-23T10:05:00+00:00, before the"
+        " end of the window 5"
+    )
+    assert verdict == "• v2 undecided after window 5"
+    done = judge(folder, "again.ndjson", "--policy", "policy.yaml", "--json")
+    second, twice = (json.loads(line) for line in done.stdout.splitlines()[1:3])
+    assert twice == {**second, "reason": "repeated"}
+
+
+def test_names_are_printed_as_they_are(folder: Path) -> None:
+    lines = [json.dumps(window(1, 4)).replace('"v2"', '"[bold]v2 :cat:"')]
+    (folder / "cat.ndjson").write_text("\n".join(lines))
+    assert "hold [bold]v2 :cat: (" in judge(folder, "cat.ndjson", "--policy", "policy.yaml").stdout
+    done = judge(folder, "cat.ndjson", "--policy", "policy.yaml", "--json")
+    assert json.loads(done.stdout.splitlines()[0])["treatment"] == "[bold]v2 :cat:"
+
+
+def test_a_line_that_holds_says_when_the_next_step_comes(folder: Path) -> None:
+    lines = [json.dumps(window(number, failures=0)) for number in range(1, 4)]
+    (folder / "good.ndjson").write_text("\n".join(lines))
+    held = judge(folder, "good.ndjson", "--policy", "policy.yaml").stdout.splitlines()[1]
+    assert re.search(r"; at this pace in about [\d.]+ (s|min|h), [\d,]+ requests$", held)
+
+
 MISTAKES = {
     "a field that does not exist": (
         ("bad.ndjson", "--policy", "typo.yaml"),
@@ -140,13 +206,29 @@ MISTAKES = {
         ("zone.ndjson", "--policy", "policy.yaml"),
         "zone.ndjson:1: end: input should have timezone info",
     ),
-    "histograms of two scales": (
-        ("scales.ndjson", "--policy", "policy.yaml"),
-        "scales.ndjson:1: versions.v2.latency_ms.scale: 3 is not 4, the scale before",
-    ),
     "a count that is left out": (
         ("typed.ndjson", "--policy", "policy.yaml"),
         "typed.ndjson:1: versions.v2.failures: is missing; give the number",
+    ),
+    "a key that stands there twice": (
+        ("twice.ndjson", "--policy", "policy.yaml"),
+        'twice.ndjson:1: the key "id" stands there twice',
+    ),
+    "six treatments": (
+        ("six.ndjson", "--policy", "policy.yaml"),
+        "six.ndjson: the record has 6 treatments beside v1; at most 5 can be judged together",
+    ),
+    "nobody to compare with": (
+        ("alone.ndjson", "--policy", "policy.yaml"),
+        "alone.ndjson: no version but v1 has traffic, so there is nothing to compare",
+    ),
+    "pauses that never end": (
+        ("eternal.ndjson", "--policy", "policy.yaml"),
+        "eternal.ndjson: its pauses lead beyond the calendar",
+    ),
+    "a control that steers the terminal": (
+        ("bad.ndjson", "--policy", "policy.yaml", "--control", "v\x1b[2J\n"),
+        "no window has a version v?[2J?; there is v1, v2",
     ),
     "a control that no window has": (
         ("bad.ndjson", "--policy", "policy.yaml", "--control", "v9"),
@@ -159,13 +241,20 @@ MISTAKES = {
 def test_a_mistake_is_one_line_with_its_place_and_status_2(folder: Path, mistake: str) -> None:
     (folder / "typo.yaml").write_text("guardrail: []\n")
     (folder / "torn.ndjson").write_text(json.dumps(window(1, 0)) + '\n{"id": 2}\n')
-    zone, scales, typed = window(1, 0), window(1, 0), window(1, 0)
+    zone, typed, alone, eternal = window(1, 0), window(1, 0), window(1, 0), window(1, 0)
     typed["versions"]["v2"]["failuers"] = typed["versions"]["v2"].pop("failures")
     (folder / "typed.ndjson").write_text(json.dumps(typed))
     zone["end"] = zone["end"].removesuffix("Z")
-    scales["versions"]["v2"]["latency_ms"]["scale"] = 3
+    (folder / "twice.ndjson").write_text(json.dumps(typed).replace("{", '{"id": 1, ', 1))
+    (folder / "six.ndjson").write_text(json.dumps(many(1, 6)))
+    alone["split"], alone["versions"] = {"v1": 100}, {"v1": alone["versions"]["v1"]}
+    (folder / "alone.ndjson").write_text(json.dumps(alone))
+    eternal["happened"] = [
+        {"what": what, "at": f"{year}-01-01T00:00:00Z"}
+        for what, year in [("looked", "2026"), ("paused", "0001"), ("resumed", "9999")]
+    ]
+    (folder / "eternal.ndjson").write_text(json.dumps(eternal))
     (folder / "zone.ndjson").write_text(json.dumps(zone))
-    (folder / "scales.ndjson").write_text(json.dumps(scales))
     arguments, sentence = MISTAKES[mistake]
     done = judge(folder, *arguments)
     assert (done.returncode, done.stdout) == (2, "")

@@ -54,6 +54,7 @@ def test_a_line_is_one_json_object_with_everything_the_decision_saw(tmp_path, re
             }
         },
         "decided_at": None,
+        "happened": [],
     }
 
 
