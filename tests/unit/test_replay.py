@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.world import World, world
 from tests.story import loaded, release
-from weir.decision import Action, Decision
+from weir.decision import Action, Decision, Reason
 from weir.document import Outcome as ReleaseOutcome
 from weir.release.ledger import Ledger
 from weir.replay import Judgement, Outcome, Verdict, outcomes, replay, treatments_in
@@ -90,6 +90,86 @@ def test_a_window_that_comes_twice_counts_once() -> None:
     record = windows(30, v2=0.02)
     twice = [window for window in record for _ in range(2)]
     assert end(twice) == end(record)
+
+
+def test_windows_that_come_again_stop_no_clock_and_start_none() -> None:
+    policy = POLICY.model_copy(update={"soak_seconds": 3_600.0, "minimum_step_seconds": 300.0})
+    record = windows(1_500, v2=0.01)
+    plain = list(replay(policy, record, "v1"))
+    late, early = NOON + timedelta(days=9), NOON - timedelta(days=9)
+
+    def again(window: Window) -> list[Window]:
+        """The window, and three that must not count; each would tell another time."""
+        hour = timedelta(hours=1)
+        return [
+            window,
+            window.model_copy(update={"start": late, "end": late + hour, "decided_at": late}),
+            window.model_copy(update={"start": early, "end": early + hour, "decided_at": early}),
+            window.model_copy(update={"id": window.id + 1, "end": late, "decided_at": late}),
+        ]
+
+    repeated = list(replay(policy, [one for window in record for one in again(window)], "v1"))
+    counted = [judged for judged in repeated if judged.decision.reason is not Reason.REPEATED]
+    assert counted == plain
+    assert outcomes(repeated) == outcomes(plain)
+    assert all(judged.decision.action is Action.HOLD for judged in repeated[1:4])
+
+
+def test_a_window_without_the_control_is_no_evidence() -> None:
+    record = windows(60, v2=0.03)
+    plain = list(replay(POLICY, record[:30], "v1"))
+    alone = {"versions": {"v2": VersionCounts(requests=50, failures=50)}}
+    spoilt = [window.model_copy(update=alone) for window in record[30:]]
+    *_, last = replay(POLICY, record[:30] + spoilt, "v1")
+    assert last.decision.evidence == plain[-1].decision.evidence
+    first, *_ = replay(POLICY, spoilt, "v1")
+    assert (first.decision.action, first.decision.reason) == (Action.HOLD, Reason.NO_TRAFFIC)
+    assert "no requests to v1" in first.decision.words
+
+
+def test_windows_of_two_recorded_splits_are_never_pooled() -> None:
+    record = windows(4, v2=0.01)
+    everything = {
+        "split": {"v2": 100},
+        "versions": {"v2": VersionCounts(requests=50, failures=50)},
+    }
+    spoilt = [*record[:2], record[2].model_copy(update=everything), record[3]]
+    without = [*record[:2], record[3]]
+    *_, last = replay(POLICY, spoilt, "v1")
+    *_, expected = replay(POLICY, without, "v1")
+    assert last.decision.evidence == expected.decision.evidence
+
+
+def test_a_version_that_is_asked_for_by_name_is_no_treatment_beside_one_with_a_share() -> None:
+    record = windows(3, v2=0.01)
+    asked = VersionCounts(requests=7)
+    named = [
+        window.model_copy(update={"versions": {**window.versions, "v0": asked}})
+        for window in record
+    ]
+    assert treatments_in(named, "v1") == ("v2",)
+    assert list(replay(POLICY, named, "v1")) == list(replay(POLICY, record, "v1"))
+    unsplit = [window.model_copy(update={"split": {"v1": 100.0}}) for window in record]
+    assert treatments_in(unsplit, "v1") == ("v2",)
+
+
+def test_more_than_five_treatments_are_refused() -> None:
+    record = windows(1, **{f"v{number}": 0.01 for number in range(2, 8)})
+    with pytest.raises(ValueError, match="6 treatments are more than 5"):
+        list(replay(POLICY, record, "v1"))
+
+
+def test_the_same_record_under_another_policy_goes_its_own_way() -> None:
+    """What happened at another step of the record is not taken for this one's."""
+    there = world()
+    release(there.platform, loaded("v1"))
+    past = release(there.platform, loaded("v2", minimum_step_seconds=60))
+    record = _recorded(there, past.id)
+    hasty = loaded("v2", steps=(5, 100)).spec.rollout
+    first, *_, last = replay(hasty, record, "v1")
+    assert first.decision.at == record[0].decided_at
+    assert (last.decision.action, last.decision.reason) == (Action.PROMOTE, Reason.PROVEN)
+    assert last.id < record[-1].id
 
 
 def test_a_record_of_the_control_alone_decides_nothing() -> None:

@@ -165,8 +165,8 @@ def test_a_window_that_comes_again_has_a_line_that_says_so(folder: Path) -> None
     assert "the id 1 is not greater than 4" in earlier
     assert right.startswith("     5  hold v2 (insufficient)")
     assert overlapping == (
-        "     6  hold v2 (repeated): not counted: it starts at 2026-11-23T10:05:00+00:00, before the"
-        " end of the window 5"
+        "     6  hold v2 (repeated): not counted: it starts at 2026-11-23T10:05:00+00:00, before"
+        " the end of the window 5"
     )
     assert verdict == "• v2 undecided after window 5"
     done = judge(folder, "again.ndjson", "--policy", "policy.yaml", "--json")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.fakes.world import World, world
 from tests.story import loaded, release
-from weir.decision import Decision, Reason
-from weir.document import OperatorAction
+from weir.decision import Decision
+from weir.document import EndpointDocument, OperatorAction
 from weir.endpoint import Endpoint, Split
 from weir.happening import What
 from weir.holding import this_process
@@ -25,7 +25,7 @@ from weir.release.observing import observe
 from weir.replay import replay
 from weir.spec.load import Loaded
 from weir.spec.rollout import RolloutPolicy
-from weir.window import VersionCounts, Window
+from weir.window import Window
 
 MOST_LOOKS = 80
 
@@ -173,11 +173,44 @@ def test_a_replay_makes_the_same_decisions_bit_for_bit_when(weather: str, policy
     assert made
 
 
+@pytest.mark.parametrize("kind", What)
+def test_a_record_without_what_happened_between_its_windows_would_not_be_enough(
+    kind: What,
+) -> None:
+    wanted, differ = loaded("v2", **POLICIES["slow"]), []
+    for seed in range(6):
+        rough = Rough(Weather(random.Random(seed), **WEATHERS["everything at once"]))
+        made, record = rough.drive(wanted)
+        without = [
+            window.model_copy(
+                update={"happened": tuple(one for one in window.happened if one.what is not kind)}
+            )
+            for window in record
+        ]
+        told = {number: decision.model_dump() for number, decision in made.items()}
+        differ.append(_replayed(wanted.spec.rollout, without) != told)
+    assert any(differ)
+
+
+def test_acknowledgements_without_a_window_do_not_pile_up() -> None:
+    rough = Rough(Weather(random.Random(1), outages=1, hands=1))
+    rough.drive(loaded("v2"))
+    (release_id,) = {document.release.id for document in _documents(rough) if document.release}
+    assert rough.there.windows.read("fraud", release_id) == ()
+    (state,) = [document.release.rollout for document in _documents(rough) if document.release]
+    assert state is not None
+    assert [one.what for one in state.happened] == [What.BEGUN, What.LOOKED, What.APPLIED]
+
+
+def _documents(rough: Rough) -> list[EndpointDocument]:
+    return list(rough.there.state.documents.values())
+
+
 seconds = st.floats(0, 60)
 chances = st.floats(0, 0.5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     weather=st.fixed_dictionaries(
