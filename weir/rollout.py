@@ -25,6 +25,7 @@ from weir.rollout_state import (
     Pause,
     RolloutState,
     begin,
+    is_overdue,
     is_repeated,
     next_window_id,
     next_window_start,
@@ -157,8 +158,7 @@ class _Case:
         return (self.now - start).total_seconds()
 
     def overdue(self) -> bool:
-        waited = self.seconds_since(self.state.started_at) - self.state.paused_seconds
-        return waited >= self.policy.deadline_seconds
+        return is_overdue(self.policy, self.state, self.now)
 
     def stay(self, action: Action, reason: Reason, words: str) -> Answer:
         percentile = treatment_percentile(self.policy, self.state)
@@ -171,6 +171,7 @@ class _Case:
             step_started_at=self.now,
             split_applied_at=None,
             step_counts={},
+            step_seconds=0.0,
             proven_at=None,
             pending={},
             gate_log10_e=gate_log10_e(self.policy, self.state.evidence, step),

@@ -37,7 +37,8 @@ class RolloutState(BaseModel):
     step was decided (the wait clock), ``split_applied_at`` when its split took effect, None while
     the change is under way. ``observed_until`` is the end of the last window. ``proven_at`` is
     since when the current gate has been passed without a break. Tallies are by version, and so are
-    the requests ``in_flight`` at the last window. ``pending`` are windows, by version, that wait
+    the requests ``in_flight`` at the last window; the windows behind ``step_counts`` took
+    ``step_seconds``. ``pending`` are windows, by version, that wait
     until both versions have requests; windows of two splits never become one.
     ``gate_log10_e`` is how far each guardrail had come when the step was decided.
     ``telemetry_errors`` counts the consecutive ones. ``happened`` is what the next window's record
@@ -58,6 +59,7 @@ class RolloutState(BaseModel):
     pending: Mapping[str, VersionCounts] = Field(default_factory=dict)
     gate_log10_e: Mapping[str, float] = Field(default_factory=dict)
     step_counts: Mapping[str, Tally] = Field(default_factory=dict)
+    step_seconds: float = 0.0
     in_flight: Mapping[str, int] = Field(default_factory=dict)
     total_counts: Mapping[str, Tally] = Field(default_factory=dict)
     telemetry_errors: int = 0
@@ -155,6 +157,12 @@ def resume(state: RolloutState, now: datetime) -> RolloutState:
     ).noting(What.RESUMED, now)
 
 
+def is_overdue(policy: RolloutPolicy, state: RolloutState, now: datetime) -> bool:
+    """Whether the rollout should be over by now; the time of pauses does not count."""
+    waited = (now - state.started_at).total_seconds() - state.paused_seconds
+    return waited >= policy.deadline_seconds
+
+
 def is_repeated(state: RolloutState, window: Window) -> bool:
     """Whether the window, or a part of it, was seen before: then it counts for nothing."""
     overlaps = state.observed_until is not None and window.start < state.observed_until
@@ -192,6 +200,7 @@ def observe(
         **seen,
         **_judged(policy, state, control, treatment),
         step_counts=added(state.step_counts),
+        step_seconds=state.step_seconds + (window.end - window.start).total_seconds(),
         in_flight={state.control: control.in_flight, state.treatment: treatment.in_flight},
         total_counts=added(state.total_counts),
     )
