@@ -15,7 +15,7 @@ LONGEST_HEADER_BYTES = 256
 MOST_NAMES = 20
 """Of numbers and of labels each, that are kept of an endpoint: the most frequent."""
 
-MOST_VALUES = 20
+MOST_VALUES = 32
 """Of one label that are kept by name: the most frequent of all versions together."""
 
 OTHER = "other"
