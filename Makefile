@@ -7,7 +7,7 @@ PYTHON ?= $(shell sh scripts/find-python)
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-worker coverage unit lint types contracts locked check setup lock clean help benchmark
+.PHONY: demo test test-worker coverage unit lint types contracts locked check setup lock clean help benchmark-evidence
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /: /' | sort
@@ -37,6 +37,9 @@ coverage: $(READY)  ## lines and branches that the tests reach without starting 
 
 unit: $(READY)  ## the unit tests alone, in seconds
 	$(BIN)/python -m pytest tests/unit tests/contract -m "not slow"
+
+benchmark-evidence: $(READY)  ## the evidence against peers and bounds: writes docs/evidence-benchmark.md
+	$(BIN)/python -m benchmarks.evidence
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .

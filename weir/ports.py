@@ -196,6 +196,8 @@ class Telemetry(Protocol):
 
         Requests that named their version, rejected callers and callers that hung up are not
         counted. ``failures`` is 0: ``failures_by_class`` holds every class, the policy chooses.
+        ``metrics`` and ``labels`` are what versions reported of the counted requests, as far as it
+        could be understood.
         Raises TelemetryUnavailable.
         """
 

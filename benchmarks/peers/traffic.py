@@ -83,17 +83,18 @@ def ramp(
     control: ArrayLike,
     ratio: float,
     slack: float = 0.0,
-    requests: int,
+    requests: ArrayLike,
     replicates: int,
 ) -> Windows:
-    """A share and a control's failure rate for each window, ``requests`` of both arms a window.
+    """A share and a control's failure rate for each window, of ``requests`` of both arms each.
 
     The treatment fails at ``ratio`` times the control's rate of the moment plus ``slack``.
     """
     shares, rates = np.asarray(shares_percent, float), np.asarray(control, float)
-    n1 = np.rint(requests * shares / 100).astype(np.int64)
+    both = np.asarray(requests, np.int64)
+    n1 = np.rint(both * shares / 100).astype(np.int64)
     treatment = np.clip(ratio * rates + slack, 0, 1)
-    return _drawn(seed, replicates, n1, treatment, requests - n1, rates)
+    return _drawn(seed, replicates, n1, treatment, both - n1, rates)
 
 
 def _drawn(

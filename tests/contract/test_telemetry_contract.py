@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.fakes.telemetry import FakeTelemetry, Request
 from weir.local.telemetry import LocalTelemetry
 from weir.ports import Telemetry
-from weir.window import VersionCounts
+from weir.telemetry.reports import MOST_VALUES, OTHER
+from weir.window import Metric, VersionCounts
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Serve = Callable[[Sequence[Request]], Telemetry]
@@ -160,3 +164,162 @@ def test_a_duration_of_nothing_is_counted_as_zero(served: Serve):
 def test_the_latency_of_failed_requests_is_counted_too(served: Serve):
     telemetry = served([Request(at(1), 1_000_000, code=504, flags="UT"), Request(at(2))])
     assert only(telemetry).latency_ms.total() == 2
+
+
+def test_numbers_that_a_version_reports_are_added_up(served: Serve):
+    telemetry = served(
+        [
+            Request(at(1), metrics="score=0.5, amount=12.5"),
+            Request(at(2), metrics="score=-1.5"),
+            Request(at(3), metrics="score=1e1", version="v2"),
+            Request(at(4)),
+        ]
+    )
+    counts = read(telemetry)
+    assert counts["v1"].metrics == {
+        "amount": Metric(n=1, sum=12.5, sum_sq=156.25),
+        "score": Metric(n=2, sum=-1, sum_sq=2.5),
+    }
+    assert counts["v2"].metrics == {"score": Metric(n=1, sum=10, sum_sq=100)}
+    assert counts["v1"].requests == 3
+
+
+def test_labels_that_a_version_reports_are_counted_by_value(served: Serve):
+    telemetry = served(
+        [
+            Request(at(1), labels="prediction=approve,route=a b=c"),
+            Request(at(2), labels=" prediction = approve "),
+            Request(at(3), labels="prediction=1", metrics="score=1"),
+            Request(at(4), labels="prediction=reject", version="v2"),
+        ]
+    )
+    counts = read(telemetry)
+    assert counts["v1"].labels == {"prediction": {"1": 1, "approve": 2}, "route": {"a b=c": 1}}
+    assert counts["v2"].labels == {"prediction": {"reject": 1}}
+
+
+@pytest.mark.parametrize(
+    "number", ["nan", "inf", "-inf", "1e300", "1e16", "", "one", "0x10", "1_000", "1e5.5", "1 2"]
+)
+def test_a_number_outside_reason_is_ignored_and_the_others_are_not(served: Serve, number: str):
+    found = only(served([Request(at(1), metrics=f"score={number},amount=2")]))
+    assert (found.requests, found.metrics) == (1, {"amount": Metric(n=1, sum=2, sum_sq=4)})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("prediction", "prediction=", "=approve", "Prediction=a", "1st=a", "_x=a", "x y=a"),
+        *("n" * 41 + "=a", "prediction=" + "v" * 65, "prediction==", ",", " , "),
+    ],
+)
+def test_an_entry_that_is_not_as_agreed_is_ignored_alone(served: Serve, entry: str):
+    found = only(served([Request(at(1), labels=f"{entry},route=a", metrics=entry)]))
+    assert found.labels["route"] == {"a": 1}
+    assert set(found.labels) <= {"route", "prediction"}
+    assert found.labels.get("prediction", {"=": 1}) == {"=": 1}
+    assert found.metrics == {}
+
+
+@pytest.mark.parametrize("header", ["a=1," * 64 + "b=1", "b=1,c=ü", "b=1,c=\t2"])
+def test_a_header_too_long_or_not_printable_is_ignored_as_a_whole(served: Serve, header: str):
+    found = only(served([Request(at(1), metrics=header, labels=header)]))
+    assert (found.requests, found.metrics, found.labels) == (1, {}, {})
+
+
+def test_what_one_answer_says_twice_is_not_counted(served: Serve):
+    found = only(served([Request(at(1), metrics="a=1,b=2, a = 1", labels="p=x,p=y,q=x")]))
+    assert found.metrics == {"b": Metric(n=1, sum=2, sum_sq=4)}
+    assert found.labels == {"q": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "counts"),
+    [
+        (Request(at(1), code=500), True),
+        (Request(at(1), code=401), True),
+        (Request(at(1), forced="v1"), False),
+        (Request(at(1), code=401, details="missing_api_key"), False),
+        (Request(at(1), code=200, flags="UC,DC"), False),
+        (Request(at(1), version="-"), False),
+        (Request(at(70)), False),
+        (Request(at(-70), 71_000_000), False),
+        (Request(at(-1), 2_000_000), True),
+        (Request(at(59), 1_000_000), False),
+    ],
+)
+def test_reports_are_of_the_same_requests_as_the_counts(
+    served: Serve, request_: Request, counts: bool
+):
+    found = read(served([replace(request_, metrics="a=1", labels="p=x")]))
+    assert [one.requests for one in found.values()] == [1] * counts
+    assert [one.metrics["a"].n for one in found.values()] == [1] * counts
+    assert [one.labels["p"]["x"] for one in found.values()] == [1] * counts
+
+
+def test_rare_values_of_a_label_are_other_for_every_version(served: Serve):
+    common = [
+        Request(at(1), labels=f"p=c{number}") for number in range(MOST_VALUES) for _ in range(3)
+    ]
+    rare = [
+        Request(at(2), labels=f"p=r{number}", version=version)
+        for number, version in ((1, "v1"), (2, "v2"), (3, "v2"))
+    ]
+    counts = read(served([*common, *rare]))
+    assert len(counts["v1"].labels["p"]) == MOST_VALUES + 1
+    assert (counts["v1"].labels["p"]["c7"], counts["v1"].labels["p"][OTHER]) == (3, 1)
+    assert counts["v2"].labels["p"] == {OTHER: 2}
+
+
+def test_a_label_with_a_value_of_its_own_for_every_request_costs_no_other_its_values(
+    served: Serve,
+):
+    asked = [
+        Request(at(number / 100), labels=f"id=request {number},p={'yn'[number % 2]}")
+        for number in range(3000)
+    ]
+    found = only(served(asked))
+    assert found.labels["p"] == {"n": 1500, "y": 1500}
+    assert sum(found.labels["id"].values()) == 3000
+    assert found.labels["id"][OTHER] == 3000 - MOST_VALUES
+
+
+headers = st.one_of(
+    st.none(),
+    st.text(st.sampled_from("ab1=, .eE-+_~\\\"'%ü"), max_size=40),
+    st.lists(
+        st.builds(
+            "{}={}".format,
+            st.sampled_from(["a", "b", " c ", "A"]),
+            st.one_of(
+                st.floats().map(str),
+                st.integers(-(10**18), 10**18).map(str),
+                st.text(st.characters(codec="latin-1"), max_size=6),
+            ),
+        ),
+        max_size=4,
+    ).map(",".join),
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(said=st.lists(st.tuples(headers, headers), min_size=1, max_size=8))
+def test_whatever_a_version_reports_its_requests_are_counted(
+    served: Serve, said: list[tuple[str | None, str | None]]
+):
+    asked = [Request(at(1), metrics=metrics, labels=labels) for metrics, labels in said]
+    fake = FakeTelemetry()
+    fake.requests["fraud"] = asked
+    found, expected = only(served(asked)), only(fake)
+    assert found.requests == len(said)
+    assert found.labels == expected.labels
+    assert found.metrics.keys() == expected.metrics.keys()
+    for name, metric in expected.metrics.items():
+        assert found.metrics[name].n == metric.n
+        assert found.metrics[name].sum == pytest.approx(metric.sum, rel=1e-9, abs=1e-3)
+        assert found.metrics[name].sum_sq == pytest.approx(metric.sum_sq, rel=1e-9)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from weir.errors import TelemetryUnavailable
 from weir.telemetry.query import Row, counts
+from weir.telemetry.reports import LABELS, LONGEST_HEADER_BYTES, METRICS, Report
 from weir.window import VersionCounts
 
 
@@ -25,6 +28,8 @@ class Request:
     details: str = "via_upstream"
     forced: str = "-"
     total_ms: int | None = None
+    metrics: str | None = None
+    labels: str | None = None
 
     @property
     def completed(self) -> datetime:
@@ -51,6 +56,8 @@ class Request:
             "forced": self.forced,
             "method": "POST",
             "path": "/score",
+            "metrics": self.metrics and self.metrics[: LONGEST_HEADER_BYTES + 1],
+            "labels": self.labels and self.labels[: LONGEST_HEADER_BYTES + 1],
         }
         return json.dumps(fields, separators=(",", ":")) + "\n"
 
@@ -77,6 +84,27 @@ class Request:
         duration_ms = self.duration() / 1000
         return math.ceil(math.log2(duration_ms) * 16) - 1 if duration_ms > 0 else None
 
+    def reports(self) -> Iterator[Report]:
+        """What the contract makes of the two headers."""
+        for name, text in _entries(self.metrics):
+            number = re.fullmatch(r"[-+]?\d{1,15}(\.\d{1,20})?([eE][-+]?\d{1,2})?", text)
+            if number and abs(value := float(text)) <= 1e15:
+                yield Report(METRICS, self.version, name, "", 1, value, value * value)
+        for name, text in _entries(self.labels):
+            yield Report(LABELS, self.version, name, text, 1, 0, 0)
+            yield Report(LABELS, self.version, name, "", 1, 0, 0)
+
+
+def _entries(header: str | None) -> Iterator[tuple[str, str]]:
+    if not header or len(header) > LONGEST_HEADER_BYTES or re.search("[^ -~]", header):
+        return
+    parts = [entry.partition("=") for entry in header.split(",")]
+    entries = [(name.strip(), text.strip()) for name, equals, text in parts if equals]
+    given = Counter(name for name, _ in entries)
+    for name, text in entries:
+        if re.fullmatch("[a-z][a-z0-9_]{0,39}", name) and 0 < len(text) <= 64 and given[name] == 1:
+            yield name, text
+
 
 class FakeTelemetry:
     """ports.Telemetry over ``requests``. Set ``unavailable`` to have it fail."""
@@ -93,9 +121,13 @@ class FakeTelemetry:
             raise TelemetryUnavailable(
                 "telemetry.unreadable", "no answer.", remedy="Wait.", where=endpoint
             )
-        return counts(
-            Row(request.version, outcome, request.bucket(), 1)
+        served = [
+            (request, outcome)
             for request in self.requests.get(endpoint, ())
             if start <= request.completed < end and request.begun >= begun_after
             if (outcome := request.outcome()) is not None
+        ]
+        return counts(
+            (Row(request.version, outcome, request.bucket(), 1) for request, outcome in served),
+            (report for request, _ in served for report in request.reports()),
         )

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from tests.gateway import Gateway, at_once, call, load
 from weir import envoy
 from weir.endpoint import Endpoint
 from weir.local.gateway_files import FRONT_ROUTES, GatewayFiles
+from weir.local.telemetry import LocalTelemetry
 
 FIELDS = {
     *("start", "duration_us", "total_ms", "code", "flags", "details", "version", "host"),
-    *("attempts", "id", "client", "forced", "method", "path"),
+    *("attempts", "id", "client", "forced", "method", "path", "metrics", "labels"),
 }
 
 
@@ -110,6 +112,7 @@ def test_a_log_line_has_the_agreed_fields(shared: Gateway, fraud: Endpoint) -> N
     assert (line["code"], line["flags"], line["details"]) == (200, "-", "via_upstream")
     assert (line["version"], line["forced"], line["attempts"]) == ("v1", "v1", 1)
     assert (line["method"], line["path"], line["client"]) == ("POST", "/score", "127.0.0.1")
+    assert (line["metrics"], line["labels"]) == (None, None)
     assert line["host"].startswith("127.0.0.1:")
     assert before - 0.001 <= float(line["start"]) <= time.time()
     assert 0 < line["duration_us"] < 5_000_000
@@ -250,6 +253,56 @@ def test_two_endpoints_side_by_side_have_their_own_keys(
     assert fraud.port != busy.port
     assert call(fraud.port or 0, shared.traffic.keys("busy").primary).status == 401
     assert call(busy.port or 0, shared.traffic.keys("busy").primary).status == 200
+
+
+def test_what_a_version_reports_reaches_telemetry_and_no_caller(
+    shared: Gateway, fraud: Endpoint
+) -> None:
+    before = datetime.now(UTC)
+    report = {"x-weir-metrics": "score=0.5, amount=3", "X-Weir-Labels": "prediction=approve"}
+    replies = [shared.caller(fraud)(response_headers=report) for _ in range(20)]
+    assert not {name.lower() for name in report} & {n for r in replies for n in r.headers}
+    _last(shared, "fraud")
+    telemetry = LocalTelemetry(shared.home.root)
+    found = telemetry.read("fraud", before, datetime.now(UTC), before)
+    count = Counter(reply.version or "" for reply in replies)
+    assert {name: one.metrics["score"].n for name, one in found.items()} == dict(count)
+    assert {name: one.metrics["amount"].sum for name, one in found.items()} == {
+        name: 3 * number for name, number in count.items()
+    }
+    assert {name: one.labels for name, one in found.items()} == {
+        name: {"prediction": {"approve": number}} for name, number in count.items()
+    }
+
+
+def test_a_header_given_twice_is_read_as_one(shared: Gateway, fraud: Endpoint) -> None:
+    shared.caller(fraud)(response_headers={"x-weir-metrics": "a=1", "X-Weir-Metrics": "b=2"})
+    assert _last(shared, "fraud")["metrics"] == "a=1,b=2"
+
+
+@pytest.mark.parametrize("length", [256, 257, 9000, 40_000])
+def test_a_model_cannot_make_a_line_of_the_log_grow(
+    shared: Gateway, fraud: Endpoint, length: int
+) -> None:
+    header = "a=1," + "9" * (length - 4)
+    reply = shared.caller(fraud)(response_headers={"x-weir-metrics": header})
+    assert reply.status == 200
+    assert "x-weir-metrics" not in reply.headers
+    line = _last(shared, "fraud")
+    assert len(json.dumps(line)) < 1000
+    assert line["metrics"] in (header[:257], None)
+
+
+@pytest.mark.parametrize("header", ["a=\xfc", "a=\xff\xfe\x80", 'a="\\"', "a=\x7f\t"])
+def test_no_byte_that_a_model_reports_hides_its_request(
+    shared: Gateway, fraud: Endpoint, header: str
+) -> None:
+    before = datetime.now(UTC)
+    replies = shared.caller(fraud)(response_headers={"x-weir-labels": header})
+    _last(shared, "fraud")
+    telemetry = LocalTelemetry(shared.home.root)
+    found = telemetry.read("fraud", before, datetime.now(UTC), before)
+    assert [one.requests for one in found.values()] == [1], replies
 
 
 def _last(gateway: Gateway, name: str) -> dict[str, Any]:

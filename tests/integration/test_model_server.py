@@ -30,6 +30,7 @@ from weir.spec.inference import Inference
 
 SCORE = """
 import json, os, time
+from azureml_inference_server_http.api.aml_response import AMLResponse
 
 def init():
     global model
@@ -41,6 +42,9 @@ def run(raw_data):
     if asked.get("defect"):
         raise ValueError("a defect")
     time.sleep(asked.get("sleep_seconds", 0))
+    if "report" in asked:
+        report = {"x-weir-metrics": asked["report"]}
+        return AMLResponse({"model": model}, 200, report, json_str=True)
     return {"model": model}
 """
 
@@ -118,6 +122,13 @@ def score(replica: Replica, body: dict[str, object]) -> requests.Response:
 
 def test_an_entry_script_scores_with_its_model(served: Replica) -> None:
     assert score(served, {}).json() == {"model": "weights"}
+
+
+def test_an_entry_script_reports_numbers_of_its_answer(served: Replica) -> None:
+    answer = score(served, {"report": "score=0.5, amount=3"})
+    assert (answer.status_code, answer.json()) == (200, {"model": "weights"})
+    # In one line of header for each; the gateway joins them.
+    assert answer.raw.headers.getlist("x-weir-metrics") == ["score=0.5", "amount=3"]
 
 
 def test_an_exception_in_run_is_a_500_and_the_server_goes_on(served: Replica) -> None:

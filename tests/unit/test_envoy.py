@@ -114,6 +114,21 @@ def test_the_only_idle_replica_is_rarely_missed_and_a_dead_one_not_always_drawn(
     assert 0.005 < missed <= 0.01
 
 
+@pytest.mark.parametrize("word", ["metrics", "labels"])
+def test_what_a_version_reports_is_remembered_for_the_log_and_taken_from_the_answer(
+    word: str,
+) -> None:
+    manager = envoy.front_listener("fraud", 1, FOLDER)["filter_chains"][0]["filters"][0]
+    filters = {one["name"]: one for one in manager["typed_config"]["http_filters"]}
+    memory = filters["envoy.filters.http.header_to_metadata"]["typed_config"]
+    (rule,) = (r for r in memory["response_rules"] if r["header"] == f"x-weir-{word}")
+    assert rule["remove"] is True
+    log = manager["typed_config"]["access_log"][0]["typed_config"]["log_format"]["json_format"]
+    assert log[word] == f"%DYNAMIC_METADATA(weir:{word}):257%"
+    removed = inner_filters(inner())[1]["route_config"]["virtual_hosts"][0]
+    assert f"x-weir-{word}" not in removed["response_headers_to_remove"]
+
+
 def test_keys_are_only_in_the_routes() -> None:
     built = endpoint("fraud").control("v1").build()
     listeners = [envoy.front_listener("fraud", 1, FOLDER), inner()]

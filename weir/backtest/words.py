@@ -102,7 +102,7 @@ def tables(report: Report) -> tuple[str, ...]:
         ("version", "time", "requests to it", "failed", "time"),
     ]
     for row in report.rows:
-        name = _short_name(row.scenario)
+        name = short_name(row.scenario)
         fates.append(
             (
                 name,
@@ -160,7 +160,7 @@ def notes(report: Report) -> tuple[str, ...]:
     return tuple(line for sentence in said for line in textwrap.wrap(sentence, 79))
 
 
-def _short_name(scenario: Scenario) -> str:
+def short_name(scenario: Scenario) -> str:
     if scenario.worse_in is Worse.NOTHING:
         return "equal"
     return f"{'fails' if scenario.worse_in is Worse.FAILURES else 'slower'} {scenario.times:g}x"

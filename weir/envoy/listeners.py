@@ -18,10 +18,13 @@ from weir.envoy.routes import (
     FORCE_HEADER,
     FRONT,
     HOST_HEADER,
+    LABELS_HEADER,
     LARGEST_BODY_BYTES,
+    METRICS_HEADER,
     WAIT_HEADER,
     replica_routes,
 )
+from weir.telemetry.reports import LONGEST_HEADER_BYTES
 
 RECEIVING_SECONDS = 60.0
 """How long a caller may take to send a request."""
@@ -32,6 +35,8 @@ _REMEMBERED = {
     DETAILS_HEADER: "details",
     HOST_HEADER: "host",
     ATTEMPTS_HEADER: "attempts",
+    METRICS_HEADER: "metrics",
+    LABELS_HEADER: "labels",
 }
 
 
@@ -62,7 +67,14 @@ def access_log_format() -> dict[str, str]:
         "forced": _or_dash(f"%REQ({FORCE_HEADER}):64%"),
         "method": "%REQ(:METHOD):16%",
         "path": "%PATH(NQ):256%",
+        "metrics": _reported("metrics"),
+        "labels": _reported("labels"),
     }
+
+
+def _reported(key: str) -> str:
+    # One byte more than is read, so that a header that was cut can be told from a whole one.
+    return f"%DYNAMIC_METADATA({_METADATA}:{key}):{LONGEST_HEADER_BYTES + 1}%"
 
 
 def _or_dash(operator: str) -> str:

@@ -69,7 +69,7 @@ def _ask(request: str) -> Any:
             "telemetry.untranslatable",
             f"the telemetry query cannot be translated for DuckDB: {last}",
             remedy="Install the versions of duckdb and duckdb-kql that weir asks for.",
-            where="requests.kql",
+            where="weir/telemetry",
         ) from error
 
 

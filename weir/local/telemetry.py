@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import os
 import queue
-import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -20,8 +18,10 @@ from weir.errors import TelemetryUnavailable
 from weir.local.home import Home
 from weir.local.kql import Translation, translated
 from weir.local.log_slices import Piece, pieces
+from weir.local.scratch import Scratch
 from weir.telemetry import query
 from weir.telemetry.query import Row
+from weir.telemetry.reports import Report
 from weir.window import VersionCounts
 
 LAG_SECONDS = 0.5
@@ -31,9 +31,12 @@ _WORKERS = 2
 _PIECE_BYTES = 12 * 2**20
 """Per worker in memory at a time. Longer pieces take a rollout with Prefect in it past 200 MB."""
 
-_MEMORY_LIMIT = "160MB"
+_MEMORY_LIMIT = "256MB"
+"""Half of it would do, but for answers that all carry the longest reports: those take 180 MB."""
 
-_FIELDS = ("start", "duration_us", "total_ms", "code", "flags", "details", "version", "forced")
+_WHY = ("flags", "details", "forced")
+_REPORTED = ("metrics", "labels")
+_FIELDS = ("start", "duration_us", "total_ms", "code", "version", *_WHY, *_REPORTED)
 _LINE = dict.fromkeys(_FIELDS, "VARCHAR")
 
 # A broken response has no last byte and so no duration_us, but Envoy knows when it ended.
@@ -47,8 +50,7 @@ CREATE OR REPLACE TEMP VIEW AppRequests AS SELECT
     coalesce(TRY_CAST("duration_us" AS BIGINT) / 1000, TRY_CAST("total_ms" AS DOUBLE), 0)
         AS DurationMs,
     1 AS ItemCount,
-    to_json(struct_pack(flags := "flags", details := "details", forced := "forced"))
-        AS Properties
+    to_json(struct_pack({properties})) AS Properties
 FROM read_json('{path}', format = 'newline_delimited', compression = 'uncompressed',
     columns = {columns}, ignore_errors = true, maximum_object_size = 65536)
 """
@@ -87,7 +89,11 @@ class LocalTelemetry:
                 return {}
             try:
                 self._engine = self._engine or _Engine(self._home.root / "cache" / "kql")
-                return query.counts(self._engine.rows(found, values))
+                answers = list(self._engine.answers(found, values))
+                return query.counts(
+                    (row for answer in answers for row in answer.rows),
+                    (report for answer in answers for report in answer.reports),
+                )
             except (duckdb.Error, OSError, ValueError, MemoryError) as error:
                 raise TelemetryUnavailable(
                     "telemetry.unreadable",
@@ -103,11 +109,17 @@ def _forget(reader: weakref.ref[LocalTelemetry]) -> None:
         found.close()
 
 
+class _Answer(NamedTuple):
+    """What the queries gave for one piece."""
+
+    rows: list[Row]
+    reports: list[Report]
+
+
 class _Engine:
-    """DuckDB in memory, with one connection and one scratch file for each worker."""
+    """DuckDB in memory, with one scratch file and one connection for each query a worker asks."""
 
     def __init__(self, cache: Path) -> None:
-        self._translation = translated(query.declared(), {query.TABLE: query.COLUMNS}, cache)
         self._database = duckdb.connect(
             config={
                 "threads": 1,  # Each worker's own thread does its work.
@@ -117,12 +129,16 @@ class _Engine:
                 "autoinstall_known_extensions": False,
             }
         )
+        self._cache = cache
         self._workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        one_at_a_time = threading.Lock()
         for _ in range(_WORKERS):
-            self._workers.put(_Worker(self._database.cursor(), self._translation))
+            self._workers.put(_Worker(self._query, one_at_a_time))
 
-    def rows(self, found: list[Piece], values: Mapping[str, str | datetime]) -> Iterator[Row]:
-        def run(piece: Piece) -> list[Row]:
+    def answers(
+        self, found: list[Piece], values: Mapping[str, str | datetime]
+    ) -> Iterator[_Answer]:
+        def run(piece: Piece) -> _Answer:
             worker = self._workers.get()
             try:
                 return worker.run(piece, values)
@@ -130,64 +146,78 @@ class _Engine:
                 self._workers.put(worker)
 
         if len(found) == 1:
-            yield from run(found[0])
+            yield run(found[0])
             return
         with ThreadPoolExecutor(_WORKERS) as pool:
-            for rows in pool.map(run, found):
-                yield from rows
+            yield from pool.map(run, found)
+
+    def _query(self, name: str, properties: Sequence[str], path: str) -> _Query:
+        translation = translated(query.declared(name), {query.TABLE: query.COLUMNS}, self._cache)
+        return _Query(self._database.cursor(), translation, properties, path)
 
 
 class _Worker:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, translation: Translation) -> None:
+    def __init__(
+        self, query_of: Callable[[str, Sequence[str], str], _Query], one_at_a_time: threading.Lock
+    ) -> None:
+        self._query_of = query_of
+        self._scratch = Scratch()
+        self._one_at_a_time = one_at_a_time
+        self._requests = query_of(query.REQUESTS, _WHY, self._scratch.path)
+        self._reports: _Query | None = None
+
+    def run(self, piece: Piece, values: Mapping[str, str | datetime]) -> _Answer:
+        has_reports = self._scratch.fill(piece)
+        requests = self._requests.rows(values)
+        rows = [Row(version, outcome, bucket, int(n)) for version, outcome, bucket, n in requests]
+        if not has_reports:
+            return _Answer(rows, [])
+        # Two would take twice the memory.
+        with self._one_at_a_time:
+            # Translated only where a version does report.
+            self._reports = self._reports or self._query_of(
+                query.REPORTS, (*_WHY, *_REPORTED), self._scratch.path
+            )
+            return _Answer(rows, [Report(*row) for row in self._reports.rows(values)])
+
+
+class _Query:
+    """One query over the log file at ``path``, with ``properties`` in the table's bag.
+
+    It has a connection, and thus a view, of its own: time and memory go with the bag's length.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        translation: Translation,
+        properties: Sequence[str],
+        path: str,
+    ) -> None:
         self._connection = connection
         self._translation = translation
-        self._scratch = _Scratch()
+        self._properties = ", ".join(f'"{name}" := "{name}"' for name in properties)
+        self._path = path
         self._endpoint: str | None = None
         # KQL's instants are UTC, whatever this machine's zone is.
         connection.execute("SET TimeZone = 'UTC'")
 
-    def run(self, piece: Piece, values: Mapping[str, str | datetime]) -> list[Row]:
+    def rows(self, values: Mapping[str, str | datetime]) -> list[Any]:
         self._show(str(values["endpoint"]))
-        self._scratch.fill(piece)
         bound = {self._translation.slots[name]: _bound(value) for name, value in values.items()}
-        rows = self._connection.execute(self._translation.sql, bound).fetchall()
-        return [Row(version, outcome, bucket, int(n)) for version, outcome, bucket, n in rows]
+        return self._connection.execute(self._translation.sql, bound).fetchall()
 
     def _show(self, endpoint: str) -> None:
         if endpoint != self._endpoint:
             self._connection.execute(
                 _APP_REQUESTS.format(
-                    endpoint=_quoted(endpoint), path=_quoted(self._scratch.path), columns=_LINE
+                    endpoint=_quoted(endpoint),
+                    properties=self._properties,
+                    path=_quoted(self._path),
+                    columns=_LINE,
                 )
             )
             self._endpoint = endpoint
-
-
-class _Scratch:
-    """A file that holds one piece at a time; in memory where the operating system can do that."""
-
-    def __init__(self) -> None:
-        if hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("weir-window")
-            self.path = f"/dev/fd/{self._descriptor}"
-        else:
-            self._descriptor, self.path = tempfile.mkstemp(prefix="weir-window-")
-
-    def fill(self, piece: Piece) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        offset = piece.start
-        while offset < piece.stop:
-            block = os.pread(piece.descriptor, min(2**20, piece.stop - offset), offset)
-            if not block:
-                break
-            offset += os.write(self._descriptor, block)
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
-            if not self.path.startswith("/dev/fd/"):
-                Path(self.path).unlink()
 
 
 def _bound(value: str | datetime) -> str | datetime:

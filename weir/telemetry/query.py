@@ -1,4 +1,4 @@
-"""The telemetry query: one KQL text, its parameters, and what its rows mean. Pure."""
+"""The telemetry queries: their KQL texts, parameters, and what their rows mean. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from weir.spec.rollout import FailureClass
+from weir.telemetry.reports import Report, Reported, reported
 from weir.window import Histogram, VersionCounts
+
+REQUESTS = "requests.kql"
+"""Gives a ``Row`` for each version, outcome and latency bucket."""
+
+REPORTS = "reports.kql"
+"""Gives a ``Report`` for what versions said of their answers; empty where none of them did."""
 
 TABLE = "AppRequests"
 COLUMNS = (
@@ -23,7 +30,7 @@ COLUMNS = (
     "ItemCount",
     "Properties",
 )
-"""The columns of Azure's table that the query reads."""
+"""The columns of Azure's table that the queries read."""
 
 PARAMETERS = {
     "endpoint": "string",
@@ -39,7 +46,7 @@ _CLASSES = frozenset(FailureClass)
 
 
 class Row(NamedTuple):
-    """One row of the result. ``bucket`` is a whole number, or None for a duration of 0."""
+    """One row of ``REQUESTS``. ``bucket`` is a whole number, or None for a duration of 0."""
 
     version: str
     outcome: str
@@ -48,24 +55,27 @@ class Row(NamedTuple):
 
 
 @cache
-def text() -> str:
+def text(name: str = REQUESTS) -> str:
     """The query itself, the same for every platform; its parameters are not set."""
-    return files("weir.telemetry").joinpath("requests.kql").read_text(encoding="utf-8")
+    return files("weir.telemetry").joinpath(name).read_text(encoding="utf-8")
 
 
-def declared() -> str:
+def declared(name: str = REQUESTS) -> str:
     """The query with its parameters declared, for engines that bind values beside the text."""
-    types = ", ".join(f"{name}:{kind}" for name, kind in PARAMETERS.items())
-    return f"declare query_parameters({types});\n{text()}"
+    types = ", ".join(f"{parameter}:{kind}" for parameter, kind in PARAMETERS.items())
+    return f"declare query_parameters({types});\n{text(name)}"
 
 
-def filled(endpoint: str, start: datetime, end: datetime, begun_after: datetime) -> str:
+def filled(
+    endpoint: str, start: datetime, end: datetime, begun_after: datetime, name: str = REQUESTS
+) -> str:
     """The query with its parameters as let statements, for Log Analytics, which binds none.
 
     Raises ValueError for an instant without a time zone.
     """
     values = values_of(endpoint, start, end, begun_after)
-    return "".join(f"let {name} = {_literal(value)};\n" for name, value in values.items()) + text()
+    lets = (f"let {parameter} = {_literal(value)};\n" for parameter, value in values.items())
+    return "".join(lets) + text(name)
 
 
 def values_of(
@@ -76,11 +86,11 @@ def values_of(
     return {"endpoint": endpoint, **{name: _utc(instant) for name, instant in instants.items()}}
 
 
-def counts(rows: Iterable[Row]) -> Mapping[str, VersionCounts]:
-    """Result rows, in any order and of any number of runs, added up per version.
+def counts(rows: Iterable[Row], reports: Iterable[Report] = ()) -> Mapping[str, VersionCounts]:
+    """Rows of both queries, in any order and of any number of runs, added up per version.
 
     The latency of every counted request is in the histogram, also of those that failed: a
-    timeout is slow. Raises ValueError for an outcome that the query does not give.
+    timeout is slow. Raises ValueError for an outcome or a kind that the queries do not give.
     """
     requests: dict[str, int] = defaultdict(int)
     classes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -96,11 +106,14 @@ def counts(rows: Iterable[Row]) -> Mapping[str, VersionCounts]:
             zero[version] += number
         else:
             buckets[version][int(bucket)] += number
+    said = reported(reports)
     return {
         version: VersionCounts(
             requests=requests[version],
             failures_by_class=dict(sorted(classes[version].items())),
             latency_ms=Histogram(zero=zero[version], counts=dict(sorted(buckets[version].items()))),
+            metrics=said.get(version, Reported()).metrics,
+            labels=said.get(version, Reported()).labels,
         )
         for version in sorted(requests)
     }
