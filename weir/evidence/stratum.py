@@ -14,6 +14,11 @@ class Stratum:
     control_requests: int = 0
     control_failures: int = 0
 
+    @property
+    def failures(self) -> int:
+        """Of both arms."""
+        return self.treatment_failures + self.control_failures
+
     def plus(self, other: Stratum) -> Stratum:
         return Stratum(
             self.treatment_requests + other.treatment_requests,
