@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weir.evidence import bernoulli, ratio
+from weir.evidence.compact import Compact
 from weir.evidence.gated import EProcess, Gated, Ramp, State
 from weir.evidence.gates import Gate
 from weir.evidence.noise import Noise
@@ -15,7 +16,7 @@ from weir.spec.rollout import Dispersion
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Compact):
     """The state of a comparison, JSON in and out without loss.
 
     ``seen`` sums the strata of the harm test, for words only. ``curve`` is that of ``ratio``,

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from weir.evidence.compact import Compact
 from weir.evidence.mixture import log_sum_exp, mismatch
 from weir.evidence.stratum import Stratum
 
@@ -57,7 +58,7 @@ def _half_square_and_log_phi(z: float) -> float:
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(Compact):
     """The state of a ``RobustTest``: sum and sum of squares of the windows' differences.
 
     ``independent`` is what the variance were if failures came one by one. It is the least that is
