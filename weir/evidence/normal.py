@@ -20,7 +20,8 @@ from weir.evidence.mixture import log_sum_exp, mismatch
 from weir.evidence.stratum import Stratum
 
 LEAST_WINDOWS = 20
-ROBUST_SCALES = (0.1, 0.3, 1.0)
+ROBUST_SCALES = (0.03, 0.1, 0.3)
+"""In failures. A bet that a clump of several could outweigh is too high a bet."""
 
 _FAR = -30.0
 _LOG_2 = math.log(2)

@@ -51,7 +51,7 @@ def alarms(
     side: str,
     traffic: Callable[[Generator], Draw],
     runs: int,
-    windows: int = 60,
+    windows: int = 45,
     split: Callable[[float], tuple[int, int]] = ramp,
     swing: float = 0.5,
 ) -> int:

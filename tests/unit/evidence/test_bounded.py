@@ -39,9 +39,7 @@ def sums(arm: Arm) -> list[tuple[float, Scored]]:
 
 def expectation(test: DifferenceTest, windows: list[tuple[Arm, Arm]]) -> float:
     """Over windows of (treatment, control); guesses are the means of the windows before."""
-    held: list[tuple[float, Wealth, Tallied, Tallied]] = [
-        (1.0, test.start(), Tallied(), Tallied())
-    ]
+    held: list[tuple[float, Wealth, Tallied, Tallied]] = [(1.0, test.start(), Tallied(), Tallied())]
     for treatment, control in windows:
         held = [
             (
@@ -60,7 +58,7 @@ def expectation(test: DifferenceTest, windows: list[tuple[Arm, Arm]]) -> float:
     return math.fsum(known * math.exp(wealth.log_e) for known, wealth, *_ in held)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(weights, weights, sizes, sizes, st.floats(0, 0.3))
 def test_harm_expects_at_most_1_when_the_treatment_is_higher_by_no_more_than_the_slack(
     ours: tuple[float, ...], theirs: tuple[float, ...], n1: int, n0: int, more: float
@@ -70,7 +68,7 @@ def test_harm_expects_at_most_1_when_the_treatment_is_higher_by_no_more_than_the
     assert expectation(harm_test(slack), windows) <= 1 + 1e-9
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(weights, weights, sizes, sizes, st.floats(0, 0.3))
 def test_safety_expects_at_most_1_when_the_treatment_is_higher_by_at_least_the_slack(
     ours: tuple[float, ...], theirs: tuple[float, ...], n1: int, n0: int, less: float

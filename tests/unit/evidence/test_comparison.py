@@ -73,9 +73,7 @@ def test_a_step_that_ends_when_its_gate_is_proven_leaves_the_next_one_an_e_proce
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.floats(0, 0.7), st.floats(0, 0.7), st.sampled_from([0.0, 0.02, 0.2]), st.integers(1, 3)
-)
+@given(st.floats(0, 0.7), st.floats(0, 0.7), st.sampled_from([0.0, 0.02, 0.2]), st.integers(1, 3))
 def test_failures_that_count_as_one_while_the_noise_is_unknown_expect_at_most_1(
     p0: float, other: float, slack: float, clump: int
 ) -> None:
