@@ -3,7 +3,7 @@
 With h = n1 n0 / (n1 + n0) the weight of a window, D = mean1 - k mean0 - slack the excess over a
 bound, and var1, var0 the variances of one number within a window,
 
-    S = sum h D          V = sum h^2 (var1 / n1 + k^2 var0 / n0)
+    S = sum h D          V = max(var1, var0) sum h^2 (1 / n1 + k^2 / n0)
 
 S / V is normal for many numbers. Every bound (k, slack) is read from the same sums.
 """
