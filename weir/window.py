@@ -70,7 +70,7 @@ class Histogram(BaseModel):
 
     @model_validator(mode="after")
     def _buckets_are_latencies(self) -> Self:
-        farthest = FARTHEST_BUCKET_LOG2 * 2.0**self.scale
+        farthest = max(FARTHEST_BUCKET_LOG2 * 2.0**self.scale, 1)
         for index in self.counts:
             if abs(index) > farthest:
                 raise ValueError(f"bucket {index} of scale {self.scale} is no latency")

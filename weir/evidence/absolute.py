@@ -19,6 +19,7 @@ SAFE_SHARES = ((0.01, 0.3), (0.25, 0.3), (0.6, 0.4))
 """(share over the limit, prior mass) of alternatives that are safe."""
 
 BISECTIONS = 40
+BELOW_1 = math.nextafter(1, 0)
 
 Interval = tuple[float, float]
 
@@ -98,4 +99,4 @@ def share_interval(failures: float, requests: float, alpha: float) -> Interval:
 def _between(limit: float, effect: float) -> float:
     """``limit`` times exp(effect), or as far on the way to 1 as odds grow by that factor."""
     odds = limit / (1 - limit) * math.exp(effect)
-    return odds / (1 + odds)
+    return min(odds / (1 + odds), BELOW_1)

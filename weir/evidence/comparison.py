@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weir.evidence import bernoulli, ratio
+from weir.evidence.compact import Compact
 from weir.evidence.gated import EProcess, Gated, Ramp, State
 from weir.evidence.gates import Gate
 from weir.evidence.noise import Noise
@@ -15,7 +16,7 @@ from weir.spec.rollout import Dispersion
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Compact):
     """The state of a comparison, JSON in and out without loss.
 
     ``seen`` sums the strata of the harm test, for words only. ``curve`` is that of ``ratio``,
@@ -47,20 +48,24 @@ class Comparison:
     ) -> Stream:
         """After a window at step ``gate``, in which both arms have requests.
 
-        ``harmful`` is for the harm test, ``beyond`` for the last and the current gate.
+        ``harmful`` is for the harm test, ``beyond`` for the last and the current gate. While the
+        noise is not known, all failures of a window are evidence of harm like a single one, and
+        nothing is of safety: a control that never fails shall not protect a version that always
+        does.
         """
+        seen = stream.seen.plus(harmful)
         noise, phi = stream.noise, 1.0
         if noise is not None:
             known = noise.phi()
             noise = noise.plus(harmful.control_requests, harmful.control_failures)
             if known is None:
-                seen = stream.seen.plus(harmful)
-                return Stream(stream.harm, stream.safe, seen, stream.curve, noise)
+                harm = self.harm.update(stream.harm, harmful, max(1, harmful.failures))
+                return Stream(harm, stream.safe, seen, stream.curve, noise)
             phi = known
         return Stream(
             self.harm.update(stream.harm, harmful, phi),
             self.safe.update(stream.safe, gate, beyond, phi),
-            stream.seen.plus(harmful),
+            seen,
             ratio.updated(stream.curve, harmful, phi) if self.ratios else (),
             noise,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weir.evidence.stratum import Stratum
 from weir.spec.rollout import FailureClass
 from weir.window import VersionCounts
 
@@ -29,9 +30,9 @@ class Failed:
 
     verb: str = "fails"
 
-    def of(self, counts: VersionCounts) -> tuple[int, int]:
-        """(requests, how many of them failed)."""
-        return counts.requests, counts.failures
+    def of(self, control: VersionCounts, treatment: VersionCounts) -> Stratum:
+        """Requests, and how many of them failed."""
+        return Stratum(treatment.requests, treatment.failures, control.requests, control.failures)
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,17 @@ class Slower:
     def verb(self) -> str:
         return f"takes more than {self.threshold_ms:g} ms for"
 
-    def of(self, counts: VersionCounts) -> tuple[int, int]:
-        """(requests with a latency, how many of them are slow)."""
-        held = counts.latency_ms
-        return held.total(), held.slower_than(self.threshold_ms, sure=True)
+    def of(self, control: VersionCounts, treatment: VersionCounts) -> Stratum:
+        """Requests with a latency, and how many of them are slow.
+
+        In the same buckets on both sides: in wider ones the threshold is rounded further up.
+        """
+        scale = min(control.latency_ms.scale, treatment.latency_ms.scale)
+        theirs, ours = (
+            counts.latency_ms.at_scale(scale).slower_than(self.threshold_ms, sure=True)
+            for counts in (control, treatment)
+        )
+        return Stratum(treatment.latency_ms.total(), ours, control.latency_ms.total(), theirs)
 
 
 Counting = Failed | Slower

@@ -26,7 +26,7 @@ from weir.evidence.guardrail import (
 from weir.evidence.stratum import Stratum
 from weir.spec.guardrails import DriftGuardrail
 from weir.spec.rollout import Dispersion
-from weir.window import VersionCounts, added
+from weir.window import VersionCounts
 
 STREAM = "set"
 LEAST_PAST = 100
@@ -69,23 +69,22 @@ class Drift:
         self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
     ) -> Evidence:
         theirs, ours = (counts.labels.get(self.of_label, {}) for counts in (control, treatment))
-        n1, n0 = sum(ours.values()), sum(theirs.values())
+        new = Labels(
+            {each: (ours.get(each, 0), theirs.get(each, 0)) for each in {**theirs, **ours}}
+        )
+        n1, n0 = new.totals()
         if not n1 or not n0:
             return evidence
         past = evidence.labels or Labels()
         stream = evidence.streams[STREAM]
-        if min(sum(past.control.values()), sum(past.treatment.values())) >= LEAST_PAST:
+        if min(past.totals()) >= LEAST_PAST:
             moved = risen(past)
-            x1, x0 = (
-                sum(count for value, count in held.items() if _known(value, past) in moved)
-                for held in (ours, theirs)
-            )
+            x1, x0 = new.among(
+                [each for each in new.counts if _known(each, past) in moved]
+            ).totals()
             stratum = Stratum(n1, x1, n0, x0)
             stream = self.comparison.update(stream, stratum, gate, (stratum, stratum))
-        labels = Labels(
-            control=_fewest(added(past.control, theirs)),
-            treatment=_fewest(added(past.treatment, ours)),
-        )
+        labels = Labels(_fewest(_added(past.counts, new.counts)))
         return Evidence({STREAM: stream}, labels=labels)
 
     def log_e_harm(self, evidence: Evidence) -> float:
@@ -101,13 +100,11 @@ class Drift:
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
         past = evidence.labels or Labels()
-        n1, n0 = sum(past.treatment.values()), sum(past.control.values())
+        n1, n0 = past.totals()
         if not n1 or not n0:
             return f"no {self.of_label} of both versions yet"
-        moved = sorted(risen(past), key=lambda value: -past.treatment.get(value, 0))
-        x1, x0 = (
-            sum(held.get(value, 0) for value in moved) for held in (past.treatment, past.control)
-        )
+        moved = sorted(risen(past), key=lambda value: -past.counts[value][0])
+        x1, x0 = past.among(moved).totals()
         named = ", ".join(moved[:3]) + (", …" if len(moved) > 3 else "") or "nothing"
         said = (
             f"{names.treatment}'s {self.of_label} is {named} for {share(x1, n1)} of {n1:,},"
@@ -123,26 +120,35 @@ class Drift:
 
 def risen(past: Labels) -> frozenset[str]:
     """The values whose share is greater with the treatment."""
-    n1, n0 = sum(past.treatment.values()), sum(past.control.values())
+    n1, n0 = past.totals()
     return frozenset(
-        value
-        for value, count in past.treatment.items()
-        if count * n0 > past.control.get(value, 0) * n1
+        value for value, (ours, theirs) in past.counts.items() if ours * n0 > theirs * n1
     )
 
 
 def _known(value: str, past: Labels) -> str:
-    return value if value in past.treatment or value in past.control else OTHER
+    return value if value in past.counts else OTHER
 
 
-def _fewest(counts: Mapping[str, int]) -> dict[str, int]:
-    """The most frequent values; what remains is one value of its own."""
+Counts = Mapping[str, tuple[int, int]]
+
+
+def _added(some: Counts, others: Counts) -> Counts:
+    held = dict(some)
+    for value, (ours, theirs) in others.items():
+        known = held.get(value, (0, 0))
+        held[value] = known[0] + ours, known[1] + theirs
+    return held
+
+
+def _fewest(counts: Counts) -> Counts:
+    """The most frequent values of both versions; what remains is one value of its own."""
     if len(counts) <= MOST_VALUES:
-        return dict(counts)
-    ordered = sorted(counts.items(), key=lambda item: (item[0] == OTHER, -item[1], item[0]))
-    kept = dict(ordered[: MOST_VALUES - 1])
-    rest = sum(count for _, count in ordered[MOST_VALUES - 1 :])
-    return {**kept, OTHER: kept.get(OTHER, 0) + rest}
+        return counts
+    ordered = sorted(counts, key=lambda value: (value == OTHER, -sum(counts[value]), value))
+    kept = {value: counts[value] for value in ordered[: MOST_VALUES - 1]}
+    rest = Labels({value: counts[value] for value in ordered[MOST_VALUES - 1 :]}).totals()
+    return _added(kept, {OTHER: rest})
 
 
 def _points(tolerance: float) -> str:

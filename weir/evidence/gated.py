@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from weir.evidence.compact import Compact
 from weir.evidence.mixture import Wealth
 from weir.evidence.normal import Windows
 
@@ -28,7 +29,7 @@ class EProcess(Protocol[Data_contra]):
 
 
 @dataclass(frozen=True, slots=True)
-class Gated:
+class Gated(Compact):
     """``current`` is the state of gate number ``gate``; None where that is the last one."""
 
     last: State

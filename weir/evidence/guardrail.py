@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from weir.evidence.compact import Compact
 from weir.evidence.comparison import Stream
 from weir.evidence.moments import Moments
 from weir.evidence.scoring import Scores
@@ -37,14 +38,22 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """How often each version gave each value in past windows."""
+    """How often the treatment and the control gave each value in past windows."""
 
-    control: Mapping[str, int] = field(default_factory=dict)
-    treatment: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def totals(self) -> tuple[int, int]:
+        """(labels of the treatment, of the control)."""
+        ours, theirs = zip(*self.counts.values(), strict=True) if self.counts else ((), ())
+        return sum(ours), sum(theirs)
+
+    def among(self, values: Container[str]) -> Labels:
+        """Those of ``values`` only."""
+        return Labels({value: both for value, both in self.counts.items() if value in values})
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Compact):
     """The state of one guardrail, JSON in and out without loss. Each kind fills what it needs."""
 
     streams: Mapping[str, Stream] = field(default_factory=dict)

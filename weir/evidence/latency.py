@@ -92,12 +92,10 @@ class LatencyShift:
         if not n0 or not n1:
             return evidence
         recent = evidence.recent or Recent()
-        scale = min(recent.control.scale, slow0.scale, slow1.scale)
-        slow0, slow1, past = (
-            slow0.at_scale(scale),
-            slow1.at_scale(scale),
-            recent.control.at_scale(scale),
-        )
+        # A bound between wide buckets of the memory is one between the windows' narrow ones, too.
+        scale = min(slow0.scale, slow1.scale)
+        slow0, slow1 = slow0.at_scale(scale), slow1.at_scale(scale)
+        past = recent.control.at_scale(min(recent.control.scale, scale))
         known = past.total
         bounds_ms = past.bounds_ms(tuple([each.rank for each in self.quantiles]))
         streams = {
@@ -201,8 +199,10 @@ def _log_e_safe(evidence: Evidence, quantile: Quantile, gate: int) -> float:
 
 def _quantiles(evidence: Evidence, quantile: Quantile, names: Names) -> str:
     recent = evidence.recent or Recent()
+    scale = min(recent.treatment.scale, recent.control.scale)
     (ours,), (theirs,) = (
-        held.bounds_ms((quantile.rank,)) for held in (recent.treatment, recent.control)
+        held.at_scale(scale).bounds_ms((quantile.rank,))
+        for held in (recent.treatment, recent.control)
     )
     return (
         f"{names.treatment}'s {quantile.name} is {ours:.3g} ms, {names.control}'s {theirs:.3g} ms"

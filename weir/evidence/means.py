@@ -14,27 +14,29 @@ from weir.window import Metric, VersionCounts
 
 @dataclass(frozen=True)
 class Bound:
-    """ "mean1 = factor * mean0 + slack": the tolerated side is below it, or above for ``lower``."""
+    """ "mean1 = factor * mean0 + slack": the tolerated side is below it, or above for ``lower``.
+
+    The factor is ``margin``, or one over it where that is the worse side: to lower a mean, and to
+    raise one that is below 0.
+    """
 
     margin: float
     slack: float
     lower: bool
 
-    @property
-    def factor(self) -> float:
-        return 1 / self.margin if self.lower else self.margin
-
-    @property
-    def offset(self) -> float:
-        return -self.slack if self.lower else self.slack
-
     def log_e_worse(self, moments: Moments, *, robust: bool) -> float:
         """Against "on the tolerated side"."""
-        return moments.log_e(self.factor, self.offset, above=not self.lower, robust=robust)
+        return self._log_e(moments, above=not self.lower, robust=robust)
 
     def log_e_better(self, moments: Moments, *, robust: bool) -> float:
         """Against "beyond the bound"."""
-        return moments.log_e(self.factor, self.offset, above=self.lower, robust=robust)
+        return self._log_e(moments, above=self.lower, robust=robust)
+
+    def _log_e(self, moments: Moments, *, above: bool, robust: bool) -> float:
+        _, control = moments.means()
+        factor = 1 / self.margin if self.lower == (control >= 0) else self.margin
+        offset = -self.slack if self.lower else self.slack
+        return moments.log_e(factor, offset, above=above, robust=robust)
 
     def __str__(self) -> str:
         extra = f" {'less' if self.lower else 'plus'} {self.slack:g}" if self.slack else ""
@@ -99,7 +101,7 @@ class Mean:
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
         moments = _moments(evidence)
-        if not moments.enough():
+        if not moments.enough(robust=self.robust):
             return (
                 f"{names.treatment} reported {self.of_metric} {moments.n1:,} times and"
                 f" {names.control} {moments.n0:,} times in {moments.windows} windows, too few to"

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from weir.errors import PermanentError
+from weir.evidence.compact import Compact
 
 FADING = 0.5
 EARLY = 20.0
@@ -29,7 +30,7 @@ _KEPT = "_log_e"
 
 
 @dataclass(frozen=True)
-class Wealth:
+class Wealth(Compact):
     """The state of one test: JSON in, JSON out, bit for bit.
 
     ``points`` is the natural log of what each alternative holds, ``cash`` that of what has not

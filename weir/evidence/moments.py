@@ -3,7 +3,7 @@
 With h = n1 n0 / (n1 + n0) the weight of a window, D = mean1 - k mean0 - slack the excess over a
 bound, and var1, var0 the variances of one number within a window,
 
-    S = sum h D          V = sum h^2 (var1 / n1 + k^2 var0 / n0)
+    S = sum h D          V = max(var1, var0) sum h^2 (1 / n1 + k^2 / n0)
 
 S / V is normal for many numbers. Every bound (k, slack) is read from the same sums.
 """
@@ -17,12 +17,15 @@ from weir.evidence import normal
 from weir.window import Metric
 
 LEAST_WINDOWS = 10
+LEAST_WHOLE_WINDOWS = 20
 LEAST_VALUES = 500
 LEAST_VALUES_OF_ARM = 30
 SCALES = (0.02, 0.1, 0.5)
 """Effects that are looked for, in standard deviations of one number."""
 
 FLATTEST = 1e-6
+TINIEST = 1e-100
+"""The least deviation whose square is not 0."""
 
 Interval = tuple[float, float]
 
@@ -77,17 +80,17 @@ class Moments:
             squares=tuple(held + part for held, part in zip(self.squares, parts, strict=True)),
         )
 
-    def enough(self) -> bool:
+    def enough(self, *, robust: bool) -> bool:
         """Whether sums of this many numbers may be taken as normal."""
         return (
-            self.windows >= LEAST_WINDOWS
+            self.windows >= (LEAST_WHOLE_WINDOWS if robust else LEAST_WINDOWS)
             and self.n1 + self.n0 >= LEAST_VALUES
             and min(self.n1, self.n0) >= LEAST_VALUES_OF_ARM
         )
 
     def log_e(self, k: float, slack: float, *, above: bool, robust: bool) -> float:
         """The e-value against "mean1 is at most k mean0 + slack", or at least, by ``above``."""
-        if not self.enough():
+        if not self.enough(robust=robust):
             return 0.0
         shift = self.origin * (1 - k) - slack
         total = self.ours - k * self.theirs + shift * self.weight
@@ -98,7 +101,7 @@ class Moments:
 
     def interval(self, alpha: float, *, robust: bool) -> Interval | None:
         """The differences mean1 - mean0 that are not ruled out at ``alpha``."""
-        if not self.enough():
+        if not self.enough(robust=robust):
             return None
         difference = (self.ours - self.theirs) / self.weight
         variance, deviation = self._variance(1.0, -difference, robust)
@@ -112,19 +115,25 @@ class Moments:
         return self.origin + self.ours / self.weight, self.origin + self.theirs / self.weight
 
     def _variance(self, k: float, shift: float, robust: bool) -> tuple[float, float]:
-        """(variance of S, standard deviation of one number)."""
+        """(variance of S, standard deviation of one number).
+
+        Both arms are taken to vary as the one that varies more. Of skewed numbers, an arm whose
+        mean is too low by chance has too low a variance as well, and would prove that it is lower.
+        """
         var1 = self.spread1 / self.freedom1 if self.freedom1 else 0.0
         var0 = self.spread0 / self.freedom0 if self.freedom0 else 0.0
-        variance = var1 * self.over_n1 + k * k * var0 * self.over_n0
+        greater = max(var1, var0)
+        variance = greater * (self.over_n1 + k * k * self.over_n0)
         if robust:
             one, m1, m0, m11, m00, m10 = self.squares
-            variance = max(
-                m11 + k * k * m00 - 2 * k * m10 + 2 * shift * (m1 - k * m0) + shift * shift * one,
-                0.0,
+            whole = (
+                m11 + k * k * m00 - 2 * k * m10 + 2 * shift * (m1 - k * m0) + shift * shift * one
             )
+            variance = max(variance, whole)
         # Numbers that never vary are taken to vary in their seventh digit.
         least = FLATTEST * (abs(self.origin) + sum(map(abs, self.means()))) or 1.0
-        deviation = max(math.sqrt((var1 + var0) / 2), least)
+        least = max(least, TINIEST)
+        deviation = max(math.sqrt(greater), least)
         return max(variance, least * least * self.weight), deviation
 
 

@@ -11,13 +11,13 @@ between two windows raises it too, which errs on the safe side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from typing import NamedTuple
 
 LEAST_PAIRS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
+class Noise(NamedTuple):
     """The control's last window, and Pearson's sum over the pairs of windows with failures."""
 
     requests: int = 0
@@ -36,5 +36,10 @@ class Noise:
         return Noise(requests, failures, self.pearson + apart**2 / variance, self.pairs + 1)
 
     def phi(self) -> float | None:
-        """The factor, at least 1; None while too few pairs are known."""
-        return max(1.0, self.pearson / self.pairs) if self.pairs >= LEAST_PAIRS else None
+        """The factor, at least 1; None while too few pairs are known.
+
+        A mean of chi-squares, with one standard deviation on top: few pairs may well be too alike.
+        """
+        if self.pairs < LEAST_PAIRS:
+            return None
+        return max(1.0, self.pearson / self.pairs * (1 + math.sqrt(2 / self.pairs)))

@@ -15,11 +15,13 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from weir.evidence.compact import Compact
 from weir.evidence.mixture import log_sum_exp, mismatch
 from weir.evidence.stratum import Stratum
 
 LEAST_WINDOWS = 20
-ROBUST_SCALES = (0.1, 0.3, 1.0)
+ROBUST_SCALES = (0.03, 0.1, 0.3)
+"""In failures. A bet that a clump of several could outweigh is too high a bet."""
 
 _FAR = -30.0
 _LOG_2 = math.log(2)
@@ -57,19 +59,24 @@ def _half_square_and_log_phi(z: float) -> float:
 
 
 @dataclass(frozen=True)
-class Windows:
-    """The state of a ``RobustTest``: sum and sum of squares of the windows' differences."""
+class Windows(Compact):
+    """The state of a ``RobustTest``: sum and sum of squares of the windows' differences.
+
+    ``independent`` is what the variance were if failures came one by one. It is the least that is
+    assumed: before an arm with few failures has one, its windows seem to hardly differ.
+    """
 
     windows: int = 0
     total: float = 0.0
     squares: float = 0.0
+    independent: float = 0.0
 
     @cached_property
     def log_e(self) -> float:
         """Natural log of the e-value."""
         if self.windows < LEAST_WINDOWS:
             return 0.0
-        return one_sided(self.total, self.squares, ROBUST_SCALES)
+        return one_sided(self.total, max(self.squares, self.independent), ROBUST_SCALES)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,13 @@ class RobustTest:
             stratum.control_requests,
         )
         theta = n1 * self.ratio / (n1 * self.ratio + n0)
-        excess = x1 - theta * (x1 + stratum.control_failures) - n1 * (1 - theta) * self.slack
+        failures = x1 + stratum.control_failures
+        excess = x1 - theta * failures - n1 * (1 - theta) * self.slack
         if not self.harm:
             excess = -excess
-        return Windows(held.windows + 1, held.total + excess, held.squares + excess * excess)
+        return Windows(
+            windows=held.windows + 1,
+            total=held.total + excess,
+            squares=held.squares + excess * excess,
+            independent=held.independent + theta * (1 - theta) * failures,
+        )

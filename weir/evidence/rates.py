@@ -60,10 +60,9 @@ class Rate:
     def update(
         self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
     ) -> Evidence:
-        (n1, x1), (n0, x0) = self.counting.of(treatment), self.counting.of(control)
-        if not n1 or not n0:
+        stratum = self.counting.of(control, treatment)
+        if not stratum.treatment_requests or not stratum.control_requests:
             return evidence
-        stratum = Stratum(n1, x1, n0, x0)
         stream = evidence.streams[STREAM]
         return Evidence({STREAM: self.comparison.update(stream, stratum, gate, (stratum, stratum))})
 
@@ -131,10 +130,9 @@ class Ceiling:
     def update(
         self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
     ) -> Evidence:
-        (n1, x1), (n0, x0) = self.counting.of(treatment), self.counting.of(control)
-        if not n1:
+        stratum = self.counting.of(control, treatment)
+        if not stratum.treatment_requests:
             return evidence
-        stratum = Stratum(n1, x1, n0, x0)
         stream = evidence.streams[STREAM]
         return Evidence({STREAM: self.comparison.update(stream, stratum, gate, (stratum, stratum))})
 

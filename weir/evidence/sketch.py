@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from weir.window import HISTOGRAM_SCALE, Histogram
 
 MOST_REQUESTS = 20_000
-"""Beyond this many every count is halved: the memory follows the control within a day."""
+"""Beyond this many all counts are halved: the memory follows the control within a day."""
+
+MOST_BUCKETS = 48
+LOWEST = 0.25
+"""When there are too many buckets, those below this quantile become one, and then all wider."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sketch:
+class Sketch(NamedTuple):
     """An exponential histogram whose buckets from ``first`` on have ``counts``, without gaps.
 
     ``total`` counts the observations, with ``zero`` of 0 ms.
@@ -27,7 +30,7 @@ class Sketch:
     counts: tuple[int, ...] = ()
 
     def plus(self, other: Histogram) -> Sketch:
-        """Both together, at the coarser scale, halved when they are many."""
+        """Both together, at the coarser scale, with few requests and few buckets."""
         scale = min(self.scale, other.scale, HISTOGRAM_SCALE)
         held, new = self.at_scale(scale), other.at_scale(scale)
         first, counts = held.first, list(held.counts)
@@ -43,11 +46,15 @@ class Sketch:
                 counts[index - first] += count
         total, zero = held.total + new.total(), held.zero + new.zero
         while total > MOST_REQUESTS:
-            zero //= 2
-            counts = [count // 2 for count in counts]
-            total = zero + sum(counts)
+            # Sums are halved, not counts, which would lose a tail of one request in each bucket.
+            halves = [below // 2 for below in accumulate(counts, initial=zero)]
+            zero, total = halves[0], halves[-1]
+            counts = [above - below for below, above in pairwise(halves)]
             first, counts = _trimmed(first, counts)
-        return Sketch(scale, total, zero, first, tuple(counts))
+        if len(counts) > MOST_BUCKETS:
+            first, counts = _raised(first, counts, LOWEST * total - zero)
+        whole = Sketch(scale, total, zero, first, tuple(counts))
+        return whole if len(counts) <= MOST_BUCKETS else whole.at_scale(scale - 1)
 
     def at_scale(self, scale: int) -> Sketch:
         """The same at a ``scale`` that is not finer."""
@@ -75,3 +82,9 @@ def _trimmed(first: int, counts: list[int]) -> tuple[int, list[int]]:
     """Without empty buckets at either end."""
     used = [place for place, count in enumerate(counts) if count]
     return (first + used[0], counts[used[0] : used[-1] + 1]) if used else (0, [])
+
+
+def _raised(first: int, counts: list[int], least: float) -> tuple[int, list[int]]:
+    """With everything that is among the lowest ``least`` requests in the first bucket."""
+    place = bisect_left(list(accumulate(counts)), max(least, 1))
+    return first + place, [sum(counts[: place + 1]), *counts[place + 1 :]]

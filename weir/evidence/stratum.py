@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Stratum:
+class Stratum(NamedTuple):
     """Requests and failures of both arms while their rates are taken as constant."""
 
     treatment_requests: int = 0
     treatment_failures: int = 0
     control_requests: int = 0
     control_failures: int = 0
+
+    @property
+    def failures(self) -> int:
+        """Of both arms."""
+        return self.treatment_failures + self.control_failures
 
     def plus(self, other: Stratum) -> Stratum:
         return Stratum(

@@ -60,8 +60,8 @@ def test_every_request_has_a_latency_around_the_median() -> None:
     seen = window().of(CONTROL)
     assert seen.latency_ms.total() == seen.requests
     median, ninety = Sketch().plus(seen.latency_ms).bounds_ms((0.5, 0.9))
-    assert median == pytest.approx(50, rel=0.05)
-    assert ninety == pytest.approx(50 * math.exp(0.6408), rel=0.06)
+    assert median == pytest.approx(50, rel=0.09)
+    assert ninety == pytest.approx(50 * math.exp(0.6408), rel=0.09)
 
 
 @pytest.mark.parametrize("times", [1.0, 1.25, 2.0, 3.0])

@@ -2,10 +2,12 @@ import math
 
 import pytest
 
+from tests.unit.evidence.enumeration import expectation, outcomes
 from weir.evidence.assess import assess
 from weir.evidence.guardrail import Evidence, Names, Verdict, odds, share
 from weir.evidence.guardrails import guardrails_of
-from weir.spec.guardrails import FailuresGuardrail, LatencyGuardrail
+from weir.evidence.stratum import Stratum
+from weir.spec.guardrails import CeilingGuardrail, FailuresGuardrail, LatencyGuardrail
 from weir.spec.rollout import RolloutPolicy
 from weir.window import Histogram, VersionCounts
 
@@ -64,6 +66,40 @@ def test_harm_is_the_weighted_mean_of_the_e_values() -> None:
     alpha = 2 / (e_value + 1) * 1.001
     assert assess(both.model_copy(update={"alpha": alpha}), evidence, 0, NAMES).harmful
     assert not assess(both.model_copy(update={"alpha": alpha * 0.99}), evidence, 0, NAMES).harmful
+
+
+@pytest.mark.parametrize("p0", [0.0, 0.03, 0.3])
+def test_the_weighted_mean_over_guardrails_expects_at_most_1_of_a_tolerated_version(
+    p0: float,
+) -> None:
+    policy = RolloutPolicy(
+        guardrails=(
+            FailuresGuardrail(margin=1, slack=0.05, weight=2),
+            CeilingGuardrail(at_most=p0 + 0.05),
+            FailuresGuardrail(name="wide", margin=1.2, promote_margin=2, slack=0.05, weight=0.5),
+        )
+    )
+    guardrails = guardrails_of(policy)
+
+    def update(held: tuple[Evidence, ...], number: int, seen: Stratum) -> tuple[Evidence, ...]:
+        control = VersionCounts(requests=seen.control_requests, failures=seen.control_failures)
+        treatment = VersionCounts(
+            requests=seen.treatment_requests, failures=seen.treatment_failures
+        )
+        return tuple(
+            guardrail.update(evidence, control, treatment, 0)
+            for guardrail, evidence in zip(guardrails, held, strict=True)
+        )
+
+    def e_value(held: tuple[Evidence, ...]) -> float:
+        return sum(
+            guardrail.weight / 3.5 * math.exp(guardrail.log_e_harm(evidence))
+            for guardrail, evidence in zip(guardrails, held, strict=True)
+        )
+
+    start = tuple(guardrail.start() for guardrail in guardrails)
+    windows = [outcomes(n1, p0 + 0.05, n0, p0) for n1, n0 in ((2, 2), (3, 1), (1, 3))]
+    assert expectation(start, update, e_value, windows) <= 1 + 1e-9
 
 
 def test_weights_shift_the_budget_between_guardrails() -> None:
