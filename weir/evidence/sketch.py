@@ -32,19 +32,19 @@ class Sketch(NamedTuple):
     def plus(self, other: Histogram) -> Sketch:
         """Both together, at the coarser scale, with few requests and few buckets."""
         scale = min(self.scale, other.scale, HISTOGRAM_SCALE)
-        held, new = self.at_scale(scale), other.at_scale(scale)
+        held, shift = self.at_scale(scale), other.scale - scale
         first, counts = held.first, list(held.counts)
-        if new.counts:
-            least, most = min(new.counts), max(new.counts)
+        if other.counts:
+            least, most = min(other.counts) >> shift, max(other.counts) >> shift
             if not counts:
                 first = least
             if least < first:
                 counts[:0] = [0] * (first - least)
                 first = least
             counts.extend([0] * (most + 1 - first - len(counts)))
-            for index, count in new.counts.items():
-                counts[index - first] += count
-        total, zero = held.total + new.total(), held.zero + new.zero
+            for index, count in other.counts.items():
+                counts[(index >> shift) - first] += count
+        total, zero = held.total + other.total(), held.zero + other.zero
         while total > MOST_REQUESTS:
             # Sums are halved, not counts, which would lose a tail of one request in each bucket.
             halves = [below // 2 for below in accumulate(counts, initial=zero)]
@@ -54,15 +54,19 @@ class Sketch(NamedTuple):
         if len(counts) > MOST_BUCKETS:
             first, counts = _raised(first, counts, LOWEST * total - zero)
         whole = Sketch(scale, total, zero, first, tuple(counts))
-        return whole if len(counts) <= MOST_BUCKETS else whole.at_scale(scale - 1)
+        while len(whole.counts) > MOST_BUCKETS:
+            whole = whole.at_scale(whole.scale - 1)
+        return whole
 
     def at_scale(self, scale: int) -> Sketch:
         """The same at a ``scale`` that is not finer."""
         if scale == self.scale:
             return self
-        held = {index: count for index, count in enumerate(self.counts, self.first) if count}
-        wider = Histogram(scale=self.scale, zero=self.zero, counts=held).at_scale(scale)
-        return Sketch(scale).plus(wider)
+        shift = self.scale - scale
+        counts: dict[int, int] = {}
+        for index, count in enumerate(self.counts, self.first):
+            counts[index >> shift] = counts.get(index >> shift, 0) + count
+        return Sketch(scale, self.total, self.zero, self.first >> shift, tuple(counts.values()))
 
     def bounds_ms(self, quantiles: tuple[float, ...]) -> tuple[float, ...]:
         """Upper bounds of the buckets that hold the ``quantiles`` (0 to 1), in milliseconds.
