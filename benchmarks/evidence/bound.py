@@ -14,7 +14,7 @@ MARGIN = 1.25
 ALPHA = 0.05
 RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 50.0)
 SHARES = (5, 10, 25, 50)
-REPLICATES = 1_000
+REPLICATES = 2_000
 HORIZON = 12
 """In multiples of the bound; what is not detected until then counts as detected there."""
 

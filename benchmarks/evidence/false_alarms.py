@@ -17,7 +17,7 @@ MILLION = 1_000_000
 SIZES = np.repeat([100, 5_000], [200, 196])
 """Requests of both arms in each window: small ones while little is known, a million in all."""
 
-REPLICATES = 400
+REPLICATES = 1_500
 MARGIN, PROMOTE_MARGIN = 1.25, 1.5
 
 
