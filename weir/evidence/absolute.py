@@ -83,6 +83,8 @@ def share_interval(failures: float, requests: float, alpha: float) -> Interval:
     threshold = mixed + math.log(alpha)
 
     def held(p: float) -> bool:
+        if p >= 1.0:
+            return n <= x
         seen = x * math.log(p) if x else 0.0
         return seen + ((n - x) * math.log1p(-p) if n > x else 0.0) >= threshold
 

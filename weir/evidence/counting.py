@@ -34,10 +34,16 @@ class Failed:
         """Requests, and how many of them failed."""
         return Stratum(treatment.requests, treatment.failures, control.requests, control.failures)
 
+    most = of
+
 
 @dataclass(frozen=True)
 class Slower:
-    """Requests with a latency above ``threshold_ms``, or above the end of its bucket."""
+    """Requests with a latency above ``threshold_ms``, within a bucket's width.
+
+    Both versions are counted in the same buckets. ``of`` counts those that are slower for sure,
+    from the end of the threshold's bucket on; ``most`` those that may be, from its start.
+    """
 
     threshold_ms: float
 
@@ -46,13 +52,17 @@ class Slower:
         return f"takes more than {self.threshold_ms:g} ms for"
 
     def of(self, control: VersionCounts, treatment: VersionCounts) -> Stratum:
-        """Requests with a latency, and how many of them are slow.
+        """Requests with a latency, and how many of them are slow."""
+        return self._counted(control, treatment, sure=True)
 
-        In the same buckets on both sides: in wider ones the threshold is rounded further up.
-        """
+    def most(self, control: VersionCounts, treatment: VersionCounts) -> Stratum:
+        """Requests with a latency, and how many of them may be slow."""
+        return self._counted(control, treatment, sure=False)
+
+    def _counted(self, control: VersionCounts, treatment: VersionCounts, *, sure: bool) -> Stratum:
         scale = min(control.latency_ms.scale, treatment.latency_ms.scale)
         theirs, ours = (
-            counts.latency_ms.at_scale(scale).slower_than(self.threshold_ms, sure=True)
+            counts.latency_ms.at_scale(scale).slower_than(self.threshold_ms, sure=sure)
             for counts in (control, treatment)
         )
         return Stratum(treatment.latency_ms.total(), ours, control.latency_ms.total(), theirs)

@@ -6,7 +6,7 @@ exp(lambda S - lambda^2 I / 2) over a half-normal lambda of scale tau is
     log E = log 2 - log(1 + tau^2 I) / 2 + z^2 / 2 + log Phi(z),   z = tau S / sqrt(1 + tau^2 I)
 
 (Robbins' normal mixture, one-sided; Howard et al. 2021, proposition 6). Asymptotic where S is a sum
-of few or of skewed parts: benchmarks/evidence.py measures how often it is wrong.
+of few or of skewed parts: benchmarks/evidence measures how often it is wrong.
 """
 
 from __future__ import annotations

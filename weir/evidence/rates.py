@@ -133,8 +133,9 @@ class Ceiling:
         stratum = self.counting.of(control, treatment)
         if not stratum.treatment_requests:
             return evidence
+        most = self.counting.most(control, treatment)
         stream = evidence.streams[STREAM]
-        return Evidence({STREAM: self.comparison.update(stream, stratum, gate, (stratum, stratum))})
+        return Evidence({STREAM: self.comparison.update(stream, stratum, gate, (most, most))})
 
     def log_e_harm(self, evidence: Evidence) -> float:
         return self._stream(evidence).harm.log_e

@@ -74,3 +74,9 @@ def test_an_interval_of_nothing_is_everything_and_of_much_is_short() -> None:
     least, greatest = share_interval(10**10, 10**12, 0.05)
     assert 0.0099 < least < 0.01 < greatest < 0.0101
     assert share_interval(50, 50, 0.05)[1] == 1
+
+
+def test_an_interval_next_to_certainty_stays_within_0_and_1() -> None:
+    for failures in (0, 1, 10**12 - 1, 10**12):
+        low, high = share_interval(failures, 10**12, 0.05)
+        assert 0 <= low <= failures / 10**12 <= high <= 1

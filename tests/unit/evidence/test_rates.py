@@ -4,10 +4,10 @@ from pydantic import TypeAdapter
 
 from weir.evidence.counting import counted
 from weir.evidence.guardrail import Evidence, Names, Verdict
-from weir.evidence.rates import Rate
-from weir.spec.guardrails import FailuresGuardrail
+from weir.evidence.rates import Ceiling, Rate
+from weir.spec.guardrails import CeilingGuardrail, FailuresGuardrail
 from weir.spec.rollout import COUNTED_BY_DEFAULT, Dispersion, FailureClass
-from weir.window import VersionCounts
+from weir.window import Histogram, VersionCounts
 
 STORED = TypeAdapter(Evidence)
 NAMES = Names(control="v1", treatment="v3")
@@ -84,3 +84,13 @@ def test_evidence_goes_through_json_unchanged() -> None:
     guardrail = rate()
     evidence = guardrail.update(guardrail.start(), arm(4066, 37), arm(214, 17), 0)
     assert STORED.validate_json(STORED.dump_json(evidence)) == evidence
+
+
+def test_a_ceiling_of_slow_counts_a_threshold_inside_a_bucket_against_the_claim() -> None:
+    spec = CeilingGuardrail(of="slow", threshold_ms=100, at_most=0.1)
+    guardrail = Ceiling.of(spec, 1, Dispersion.NONE)
+    # Bucket 26 of scale 2 holds 90.5 to 107.6 ms: nobody knows on which side of 100 ms they are.
+    doubtful = VersionCounts(requests=500, latency_ms=Histogram(scale=2, counts={26: 500}))
+    evidence = guardrail.update(guardrail.start(), doubtful, doubtful, 0)
+    assert guardrail.log_e_harm(evidence) < 0
+    assert guardrail.log_e_safe(evidence, 0) < 0
