@@ -28,8 +28,11 @@ SMALL_WINDOW_SECONDS = 5
 REPEATS = 15
 
 
-def log(home: Path, requests: int) -> Path:
-    """An access log of ``requests`` lines, ``PER_SECOND`` of them completing in each second."""
+def log(home: Path, requests: int, *, reports: bool = False) -> Path:
+    """An access log of ``requests`` lines, ``PER_SECOND`` of them completing in each second.
+
+    With ``reports`` every answer brings two numbers and a label.
+    """
     choose = random.Random(20261123)
     path = home / "endpoints" / "fraud" / "gateway" / "access.log"
     path.parent.mkdir(parents=True)
@@ -38,12 +41,18 @@ def log(home: Path, requests: int) -> Path:
             duration_us = int(choose.lognormvariate(8.5, 0.6))
             start = BEGIN.timestamp() + number / PER_SECOND - duration_us / 1_000_000
             code, version = (500 if choose.random() < 0.01 else 200), choose.choice(["v1", "v2"])
+            reported = (
+                f'"metrics":"score={choose.random():.4f}, amount={choose.random() * 100:.2f}",'
+                f'"labels":"prediction={choose.choice(("approve", "reject"))}",'
+                if reports
+                else ""
+            )
             stream.write(
                 f'{{"start":"{start:.6f}","duration_us":{duration_us},"total_ms":'
                 f'{duration_us // 1000},"code":{code},"flags":"-","details":"via_upstream",'
                 f'"version":"{version}","host":"127.0.0.1:40001","attempts":1,"id":'
                 f'"9f1c2f0e-0d5f-4f9c-8c57-{number:012}","client":"127.0.0.1","forced":"-",'
-                f'"method":"POST","path":"/score"}}\n'
+                f'{reported}"method":"POST","path":"/score"}}\n'
             )
     return path
 
@@ -109,6 +118,12 @@ def main(many: int) -> None:
                 print(f"  all {many:,} in one window: {cost(whole, 3)}, resident", end=" ")
                 print(f"{resident_mb():.0f} MB")
                 assert whole() == many
+    with tempfile.TemporaryDirectory() as folder:
+        log(Path(folder), FEW, reports=True)
+        telemetry, end = LocalTelemetry(Path(folder)), FEW / PER_SECOND - 1
+        small = partial(window, telemetry, end - SMALL_WINDOW_SECONDS, end)
+        small()
+        print(f"  the same with two numbers and a label in every answer: {cost(small, REPEATS)}")
     ratio = costs[many].processor_seconds / costs[FEW].processor_seconds
     print(f"small window after {many:,} against after {FEW:,} requests: {ratio:.2f} x")
 

@@ -65,12 +65,13 @@ class NextStep:
     """What would have to happen for the next step, at the traffic and the rates of this one.
 
     ``seconds`` and ``requests`` (to the treatment) are from now on; None where the evidence does
-    not grow, so that nothing can be foretold.
+    not grow, so that nothing can be foretold. ``goal`` is the next percentile, or promotion.
     """
 
     words: str
     seconds: float | None = None
     requests: int | None = None
+    goal: str = ""
 
     @property
     def pace(self) -> str:

@@ -11,7 +11,7 @@ from weir.decision import NextStep, Tally
 from weir.durations import duration
 from weir.evidence.assess import Assessment
 from weir.evidence.guardrails import evidence_steps
-from weir.rollout_state import RolloutState, is_overdue
+from weir.rollout_state import RolloutState, idle_versions, is_overdue
 from weir.spec.rollout import RolloutPolicy
 
 
@@ -43,15 +43,15 @@ def next_step(
     ]
     goal = _goal(policy, state)
     if not lacks:
-        return NextStep(words=f"{goal} follows", seconds=0.0, requests=0)
+        return NextStep(words=f"{goal} follows", seconds=0.0, requests=0, goal=goal)
     words = f"for {goal}: {'; '.join(lack.words for lack in lacks)}"
     waits = [lack.seconds for lack in lacks if lack.seconds is not None]
     if len(waits) < len(lacks):
-        return NextStep(words=f"{words}{'' if blocked else _no_forecast(state)}")
+        return NextStep(words=f"{words}{'' if blocked else _no_forecast(state)}", goal=goal)
     seconds, rate = max(waits), _served(state, state.treatment) / (state.step_seconds or math.inf)
     requests = math.ceil(seconds * rate)
     pace = f"at this pace in about {duration(seconds)}, {requests:,} requests to {state.treatment}"
-    return NextStep(words=f"{words} ({pace})", seconds=seconds, requests=requests)
+    return NextStep(words=f"{words} ({pace})", seconds=seconds, requests=requests, goal=goal)
 
 
 def _goal(policy: RolloutPolicy, state: RolloutState) -> str:
@@ -120,6 +120,8 @@ def _blocked(policy: RolloutPolicy, state: RolloutState, now: datetime) -> Itera
     """What no traffic brings about."""
     if state.telemetry_errors:
         yield _Lack("telemetry has to be readable again", None)
+    for name in idle_versions(policy, state):
+        yield _Lack(f"requests to {name} have to come again", None)
     if state.paused is not None:
         yield _Lack("the pause has to end", None)
     if is_overdue(policy, state, now) and not _is_last(policy, state):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from weir.decision import Reason, Tally
 from weir.evidence.assess import Assessment
 from weir.evidence.guardrail import Verdict
-from weir.rollout_state import RolloutState
+from weir.rollout_state import RolloutState, idle_versions
 from weir.spec.rollout import RolloutPolicy
 
 IN_FLIGHT_ALWAYS = 3
@@ -31,6 +33,10 @@ def lacking(
     idle = [name for name, requests in served.items() if not requests]
     if idle:
         return Reason.NO_TRAFFIC, f"no requests to {' and '.join(idle)} in this step yet"
+    gone = idle_versions(policy, state)
+    if gone and state.pending_since is not None:
+        since = f"{state.pending_since.astimezone(UTC):%H:%M:%S} UTC"
+        return Reason.NO_TRAFFIC, f"no requests to {' and '.join(gone)} since {since}"
     if not judged.safe:
         unproven = [name for name, given in judged.verdicts.items() if given is not Verdict.PASS]
         return Reason.INSUFFICIENT, judged.words(unproven)

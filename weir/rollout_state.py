@@ -18,6 +18,7 @@ from weir.spec.rollout import RolloutPolicy
 from weir.window import VersionCounts, Window
 
 PERCENTILE_TOLERANCE = 0.005
+IDLE_WINDOWS = 5
 
 
 class Pause(BaseModel):
@@ -39,7 +40,8 @@ class RolloutState(BaseModel):
     since when the current gate has been passed without a break. Tallies are by version, and so are
     the requests ``in_flight`` at the last window; the windows behind ``step_counts`` took
     ``step_seconds``. ``pending`` are windows, by version, that wait
-    until both versions have requests; windows of two splits never become one.
+    until both versions have requests, since ``pending_since``; windows of two splits never become
+    one.
     ``gate_log10_e`` is how far each guardrail had come when the step was decided.
     ``telemetry_errors`` counts the consecutive ones. ``happened`` is what the next window's record
     has to tell beside its counts. ``decision`` is the final one, latched.
@@ -57,6 +59,7 @@ class RolloutState(BaseModel):
     last_window_id: int = 0
     evidence: Mapping[str, Evidence] = Field(default_factory=dict)
     pending: Mapping[str, VersionCounts] = Field(default_factory=dict)
+    pending_since: datetime | None = None
     gate_log10_e: Mapping[str, float] = Field(default_factory=dict)
     step_counts: Mapping[str, Tally] = Field(default_factory=dict)
     step_seconds: float = 0.0
@@ -198,7 +201,7 @@ def observe(
 
     return state.changed(
         **seen,
-        **_judged(policy, state, control, treatment),
+        **_judged(policy, state, control, treatment, window.start),
         step_counts=added(state.step_counts),
         step_seconds=state.step_seconds + (window.end - window.start).total_seconds(),
         in_flight={state.control: control.in_flight, state.treatment: treatment.in_flight},
@@ -207,19 +210,52 @@ def observe(
 
 
 def _judged(
-    policy: RolloutPolicy, state: RolloutState, control: VersionCounts, treatment: VersionCounts
+    policy: RolloutPolicy,
+    state: RolloutState,
+    control: VersionCounts,
+    treatment: VersionCounts,
+    start: datetime,
 ) -> dict[str, Any]:
-    """The evidence after both versions' counts, or the counts themselves while one has none."""
+    """The evidence after both versions' counts, or the counts themselves while one has none.
+
+    What needs no control does not wait for one.
+    """
+    guardrails, step = guardrails_of(policy), state.step
+    held = {each.name: _held(state, each) for each in guardrails}
+    alone = {
+        each.name: each.update(held[each.name], control, treatment, step)
+        for each in guardrails
+        if not each.compares
+    }
     if state.pending:
         control = state.pending[state.control].plus(control)
         treatment = state.pending[state.treatment].plus(treatment)
     if not control.requests or not treatment.requests:
-        return {"pending": {state.control: control, state.treatment: treatment}}
-    evidence = {
-        guardrail.name: guardrail.update(_held(state, guardrail), control, treatment, state.step)
-        for guardrail in guardrails_of(policy)
+        return {
+            "evidence": {**held, **alone},
+            "pending": {state.control: control, state.treatment: treatment},
+            "pending_since": state.pending_since or start,
+        }
+    compared = {
+        each.name: each.update(held[each.name], control, treatment, step)
+        for each in guardrails
+        if each.compares
     }
-    return {"evidence": evidence, "pending": {}}
+    return {
+        "evidence": {name: {**alone, **compared}[name] for name in held},
+        "pending": {},
+        "pending_since": None,
+    }
+
+
+def idle_versions(policy: RolloutPolicy, state: RolloutState) -> tuple[str, ...]:
+    """The versions without a request for so long that comparing stands still."""
+    if state.pending_since is None or state.observed_until is None:
+        return ()
+    waited = (state.observed_until - state.pending_since).total_seconds()
+    if waited < IDLE_WINDOWS * policy.window_seconds:
+        return ()
+    return tuple(name for name, counts in state.pending.items() if not counts.requests)
 
 
 def _held(state: RolloutState, guardrail: Guardrail) -> Evidence:

@@ -18,6 +18,7 @@ HISTOGRAM_SCALE = 4
 """OpenTelemetry exponential scale: base 2^(1/16), buckets 4.4 % wide."""
 
 BOUND_TOLERANCE = 1e-9
+SPLIT_TOLERANCE = 0.05
 
 LARGEST_ID = 2**53
 """Every reader of JSON has whole numbers up to here exactly."""
@@ -183,6 +184,8 @@ class VersionCounts(BaseModel):
     def _failures_are_requests(self) -> Self:
         if self.failures > self.requests:
             raise ValueError(f"{self.failures} failures of {self.requests} requests")
+        if self.latency_ms.total() > self.requests:
+            raise ValueError("more latencies than requests")
         classified = sum(self.failures_by_class.values())
         if classified > self.requests:
             raise ValueError(f"classes of {classified} failures of {self.requests} requests")
@@ -242,6 +245,13 @@ class Window(BaseModel):
                     raise ValueError(f"{metric.n} values of {called} are more than {MOST_REQUESTS}")
                 if max(abs(metric.sum), metric.sum_sq) > LARGEST_SUM:
                     raise ValueError(f"the sums of {called} are beyond {LARGEST_SUM:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _split_is_of_one_traffic(self) -> Self:
+        whole = sum(self.split.values())
+        if whole > 100 + SPLIT_TOLERANCE:
+            raise ValueError(f"the split sums to {whole:g} %")
         return self
 
     @model_validator(mode="after")

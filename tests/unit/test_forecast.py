@@ -21,6 +21,11 @@ def held(rollout: Rollout) -> NextStep:
     return rollout.last.next_step
 
 
+def following(words: str, seconds: float | None = None, requests: int | None = None) -> NextStep:
+    """What is said at the step before 50 %."""
+    return NextStep(words, seconds, requests, goal="50 %")
+
+
 def test_only_a_wait_on_an_effective_split_has_a_next_step() -> None:
     rollout = Rollout()
     rollout.state = rollout.state.changed(split_applied_at=None)
@@ -37,7 +42,7 @@ def test_only_a_wait_on_an_effective_split_has_a_next_step() -> None:
 def test_before_the_first_window_there_is_no_forecast() -> None:
     rollout = Rollout()
     rollout.tick()
-    assert held(rollout) == NextStep(
+    assert held(rollout) == following(
         "for 50 %: failures has to be proven at 1 in 20, now 1 in 1; 100 more requests to v2;"
         " 100 more requests to v1 (no forecast yet)"
     )
@@ -87,7 +92,7 @@ def test_evidence_of_earlier_steps_is_no_pace_of_this_one() -> None:
 def test_requests_come_at_the_pace_of_the_step() -> None:
     rollout = Rollout(a_policy(minimum_requests=5001))
     rollout.healthy()
-    assert held(rollout) == NextStep(
+    assert held(rollout) == following(
         "for 50 %: 2,001 more requests to v2; 2,001 more requests to v1 (at this pace in about"
         " 6.7 s, 2,001 requests to v2)",
         seconds=6.67,
@@ -104,7 +109,7 @@ def test_a_version_without_requests_needs_one_whatever_the_minimum() -> None:
 def test_the_minimum_time_is_counted_from_the_split() -> None:
     rollout = Rollout(a_policy(minimum_step_seconds=25))
     rollout.healthy()
-    assert held(rollout) == NextStep(
+    assert held(rollout) == following(
         "for 50 %: 15 s more of this step (at this pace in about 15 s, 4,500 requests to v2)",
         seconds=15,
         requests=4500,
@@ -138,7 +143,7 @@ def test_the_longest_wait_counts() -> None:
 def test_a_step_that_only_waits_for_hanging_requests_lacks_nothing() -> None:
     rollout = Rollout()
     rollout.see(arm(3000), arm(3000).model_copy(update={"in_flight": 500}))
-    assert held(rollout) == NextStep("50 % follows", seconds=0.0, requests=0)
+    assert held(rollout) == following("50 % follows", seconds=0.0, requests=0)
     assert held(rollout).pace == ""
 
 
@@ -146,14 +151,14 @@ def test_what_no_traffic_brings_about_is_named_and_not_foretold() -> None:
     rollout = Rollout(a_policy(deadline_seconds=35, steps=(5, 50, 100)))
     rollout.state = pause(rollout.state, "ada", at(0))
     rollout.healthy()
-    assert held(rollout) == NextStep("for 50 %: the pause has to end")
+    assert held(rollout) == following("for 50 %: the pause has to end")
     rollout.tick(error="timed out")
-    assert held(rollout) == NextStep(
+    assert held(rollout) == following(
         "for 50 %: telemetry has to be readable again; the pause has to end"
     )
     late = Rollout(a_policy(deadline_seconds=5))
     late.healthy()
-    assert held(late) == NextStep("for 50 %: a person has to decide, as the deadline is over")
+    assert held(late) == following("for 50 %: a person has to decide, as the deadline is over")
     last = Rollout(a_policy(steps=(50, 100), deadline_seconds=20, soak_seconds=15))
     last.see(arm(20), arm(20))
     last.healthy()

@@ -15,6 +15,7 @@ from weir.rollout import (
     resume,
     split_applied,
 )
+from weir.spec.guardrails import CeilingGuardrail, FailuresGuardrail
 from weir.spec.rollout import OnInconclusive
 from weir.window import VersionCounts, Window
 
@@ -316,6 +317,32 @@ def test_windows_wait_for_each_other_until_both_versions_have_requests() -> None
     at_once.see(arm(500, 4), arm(30, 6))
     assert apart.last.verdicts["failures"] is Verdict.FAIL
     assert apart.last.evidence == at_once.last.evidence
+
+
+def test_a_version_that_gets_no_more_requests_is_named_and_nothing_is_foretold() -> None:
+    rollout = Rollout(a_policy(window_seconds=10))
+    rollout.see(arm(950, 9), arm(50))
+    for _ in range(4):
+        assert rollout.see(arm(0), arm(50, 2)).reason is not Reason.NO_TRAFFIC
+    gone = rollout.see(arm(0), arm(50, 2))
+    assert (gone.action, gone.reason) == (Action.HOLD, Reason.NO_TRAFFIC)
+    assert gone.words == "no requests to v1 since 12:00:10 UTC"
+    assert gone.next_step is not None
+    assert gone.next_step.seconds is None
+    assert "requests to v1 have to come again" in gone.next_step.words
+    again = rollout.see(arm(950, 9), arm(50))
+    assert again.reason is not Reason.NO_TRAFFIC
+
+
+def test_a_ceiling_needs_no_control() -> None:
+    guardrails = (FailuresGuardrail(), CeilingGuardrail(at_most=0.05))
+    rollout = Rollout(a_policy(guardrails=guardrails))
+    rollout.see(arm(950, 9), arm(50))
+    while rollout.last.action is not Action.ROLL_BACK:
+        rollout.see(arm(0), arm(50, 15))
+        assert rollout.state.total_counts["v2"].requests <= 200
+    assert rollout.last.verdicts["ceiling:failures"] is Verdict.FAIL
+    assert rollout.last.reason is Reason.HARM
 
 
 def test_evidence_of_earlier_steps_stays() -> None:

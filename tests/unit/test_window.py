@@ -104,7 +104,14 @@ def test_failures_that_their_classes_do_not_explain_are_refused(
     ("wrong", "words"),
     [
         ({"versions": {"v2": VersionCounts(requests=10**13)}}, "requests of v2 are more than"),
-        ({"versions": {"v2": VersionCounts(latency_ms=Histogram(zero=10**400))}}, "more than"),
+        (
+            {
+                "versions": {
+                    "v2": VersionCounts(requests=10**400, latency_ms=Histogram(zero=10**400))
+                }
+            },
+            "more than",
+        ),
         ({"split": {"v1": math.nan}}, "split.v1"),
         ({"split": {"v1": -95.0, "v2": 195.0}}, "split.v1"),
     ],

@@ -54,9 +54,11 @@ def judge(
     name = control or _largest_share(recorded[0], windows)
     _require_control(name, recorded, windows)
     several = len(_require_few_treatments(name, recorded, windows)) > 1
-    judgements = []
+    judgements: list[Judgement] = []
     try:
         for judgement in replay(wanted, recorded, name):
+            if not judgements and control is None and not as_json:
+                _print(f"control: {name}, the largest share in the first window")
             judgements.append(judgement)
             _print(_as_json(judgement) if as_json else _in_words(judgement))
     except OverflowError as error:
@@ -100,8 +102,10 @@ def _in_words(judged: Judgement) -> str:
     decision = judged.decision
     action = decision.action.replace("_", " ")
     line = f"{judged.id:>6}  {action} {judged.treatment} ({decision.reason}): {decision.words}"
-    pace = decision.next_step.pace if decision.next_step else ""
-    return f"{line}; {pace}" if pace and decision.reason is not Reason.REPEATED else line
+    following = decision.next_step
+    if following is None or not following.pace or decision.reason is Reason.REPEATED:
+        return line
+    return f"{line}; {following.goal} {following.pace}"
 
 
 def _end_as_json(outcome: Outcome, several: bool) -> str:
@@ -110,13 +114,13 @@ def _end_as_json(outcome: Outcome, several: bool) -> str:
 
 
 def _end_in_words(outcome: Outcome, judgements: Sequence[Judgement]) -> str:
-    if outcome.verdict not in WORDS:
-        return f"• {outcome.treatment} undecided after window {outcome.at}"
     words = next(
         judged.decision.words
         for judged in reversed(judgements)
-        if judged.treatment == outcome.treatment
+        if judged.treatment == outcome.treatment and judged.decision.reason is not Reason.REPEATED
     )
+    if outcome.verdict not in WORDS:
+        return f"• {outcome.treatment} undecided after window {outcome.at}: {words}"
     return f"{WORDS[outcome.verdict].format(outcome.treatment)} at window {outcome.at}: {words}"
 
 

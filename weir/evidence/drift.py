@@ -46,6 +46,7 @@ class Drift:
     tolerance: float
     gates: tuple[Gate, ...]
     comparison: Comparison
+    compares: bool = True
 
     @classmethod
     def of(cls, spec: DriftGuardrail, evidence_steps: int, dispersion: Dispersion) -> Drift:

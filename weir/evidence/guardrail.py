@@ -85,12 +85,16 @@ class Guardrail(Protocol):
     def weight(self) -> float:
         """Share of alpha in proportion to the other guardrails' weights."""
 
+    @property
+    def compares(self) -> bool:
+        """Whether it takes requests of the control to say anything."""
+
     def start(self) -> Evidence: ...
 
     def update(
         self, evidence: Evidence, control: VersionCounts, treatment: VersionCounts, gate: int
     ) -> Evidence:
-        """The evidence after one window in which both have requests.
+        """The evidence after one window, in which both have requests if it ``compares``.
 
         ``failures`` are those that the policy counts. Gates before ``gate`` are passed already and
         need no evidence any more. Returns ``evidence`` itself for a window that says nothing.

@@ -26,7 +26,6 @@ from weir.evidence.guardrail import (
     Verdict,
     not_ruled_out,
     odds,
-    points,
     share,
 )
 from weir.evidence.mixture import log_sum_exp
@@ -65,6 +64,7 @@ class LatencyShift:
     margin: float
     slack_ms: float
     quantiles: tuple[Quantile, ...]
+    compares: bool = True
 
     @classmethod
     def of(
@@ -142,16 +142,20 @@ class LatencyShift:
         return not_ruled_out(alpha, self.log_e_harm(evidence), self.margin, safe)
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
+        recent = evidence.recent or Recent()
+        if not recent.control.total or not recent.treatment.total:
+            return "no latencies of both versions yet"
         if verdict is Verdict.FAIL:
             worst = max(self.quantiles, key=lambda q: evidence.streams[q.name].harm.log_e)
             stream = evidence.streams[worst.name]
             seen = stream.seen
             slower = share(seen.treatment_failures, seen.treatment_requests)
             claim = (
-                f"{slower} of {names.treatment}'s {seen.treatment_requests:,} requests are slower"
-                f" than {self._bound(self.margin)} {worst.name} of {names.control},"
-                f" {share(seen.control_failures, seen.control_requests)} of its own exceed that"
-                f" {worst.name}; equal shares are ruled out at {odds(stream.harm.log_e)}"
+                f"{slower} of {seen.treatment_requests:,} requests to {names.treatment} take more"
+                f" than {self._bound(self.margin, worst, names)}, and"
+                f" {share(seen.control_failures, seen.control_requests)} of {names.control}'s more"
+                f" than that {worst.name} itself; a slowdown within the margin is ruled out at"
+                f" {odds(stream.harm.log_e)}"
             )
         else:
             least, worst = min(
@@ -159,15 +163,13 @@ class LatencyShift:
                 key=lambda each: each[0],
             )
             done = "is" if verdict is Verdict.PASS else "is not yet"
-            claim = (
-                f"a shift to {self._bound(worst.gates[gate].ratio)} {worst.name}"
-                f"{points(worst.gates[gate].slack)} {done} ruled out ({odds(least)})"
-            )
+            bound = self._bound(worst.gates[gate].ratio, worst, names)
+            claim = f"{bound} or more {done} ruled out ({odds(least)})"
         return f"{_quantiles(evidence, worst, names)}; {claim}"
 
-    def _bound(self, margin: float) -> str:
+    def _bound(self, margin: float, quantile: Quantile, names: Names) -> str:
         extra = f" plus {self.slack_ms:g} ms" if self.slack_ms else ""
-        return f"{margin:.3g} times{extra}"
+        return f"{margin:.3g} times {names.control}'s {quantile.name}{extra}"
 
 
 def tail_slack(slack: float, quantile: float) -> float:

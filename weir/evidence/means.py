@@ -54,6 +54,7 @@ class Mean:
     back: Bound
     gates: tuple[Bound, ...]
     robust: bool
+    compares: bool = True
 
     @classmethod
     def of(cls, spec: MeanGuardrail, evidence_steps: int, dispersion: Dispersion) -> Mean:

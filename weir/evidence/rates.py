@@ -38,6 +38,7 @@ class Rate:
     margin: Gate
     gates: tuple[Gate, ...]
     comparison: Comparison
+    compares: bool = True
 
     @classmethod
     def of(
@@ -107,6 +108,7 @@ class Ceiling:
     counting: Counting
     limits: tuple[float, ...]
     comparison: Comparison
+    compares: bool = False
 
     @classmethod
     def of(cls, spec: CeilingGuardrail, evidence_steps: int, dispersion: Dispersion) -> Ceiling:

@@ -29,6 +29,7 @@ class Score:
     harm: DifferenceTest
     slacks: tuple[float, ...]
     safe: Ramp[Pair]
+    compares: bool = True
 
     @classmethod
     def of(cls, spec: ScoreGuardrail, evidence_steps: int) -> Score:

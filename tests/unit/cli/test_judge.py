@@ -168,7 +168,7 @@ def test_a_window_that_comes_again_has_a_line_that_says_so(folder: Path) -> None
         "     6  hold v2 (repeated): not counted: it starts at 2026-11-23T10:05:00+00:00, before"
         " the end of the window 5"
     )
-    assert verdict == "• v2 undecided after window 5"
+    assert verdict.startswith("• v2 undecided after window 5: v2 fails 2.0 % of 150 requests")
     done = judge(folder, "again.ndjson", "--policy", "policy.yaml", "--json")
     second, twice = (json.loads(line) for line in done.stdout.splitlines()[1:3])
     assert twice == {**second, "reason": "repeated"}
@@ -185,8 +185,8 @@ def test_names_are_printed_as_they_are(folder: Path) -> None:
 def test_a_line_that_holds_says_when_the_next_step_comes(folder: Path) -> None:
     lines = [json.dumps(window(number, failures=0)) for number in range(1, 4)]
     (folder / "good.ndjson").write_text("\n".join(lines))
-    held = judge(folder, "good.ndjson", "--policy", "policy.yaml").stdout.splitlines()[1]
-    assert re.search(r"; at this pace in about [\d.]+ (s|min|h), [\d,]+ requests$", held)
+    held = judge(folder, "good.ndjson", "--policy", "policy.yaml").stdout.splitlines()[2]
+    assert re.search(r"; \d+ % at this pace in about [\d.]+ (s|min|h), [\d,]+ requests$", held)
 
 
 MISTAKES = {

@@ -163,9 +163,9 @@ def test_the_worst_quantile_is_named_in_words_and_numbers() -> None:
     guardrail = shift()
     evidence, _ = watch(guardrail, 5, 2.0, windows=10)
     said = guardrail.explain(evidence, Verdict.FAIL, 0, NAMES)
-    assert "of v2's 180 requests are slower than 1 times p" in said
-    assert "equal shares are ruled out at 1 in " in said
-    assert "a shift to 2 times" in guardrail.explain(evidence, Verdict.INSUFFICIENT, 1, NAMES)
+    assert "of 180 requests to v2 take more than 1 times v1's p" in said
+    assert "a slowdown within the margin is ruled out at 1 in " in said
+    assert "2 times v1's p" in guardrail.explain(evidence, Verdict.INSUFFICIENT, 1, NAMES)
 
 
 def test_evidence_goes_through_json_unchanged() -> None:

@@ -16,7 +16,7 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 def window(number: int, buckets: int = 1, scale: int = 4) -> Window:
     counts = VersionCounts(
-        requests=950,
+        requests=950 + 11 * buckets,
         failures=9,
         latency_ms=Histogram(scale=scale, counts=dict.fromkeys(range(52, 52 + buckets), 11)),
     )
@@ -44,7 +44,7 @@ def test_a_line_is_one_json_object_with_everything_the_decision_saw(tmp_path, re
         "split": {"v1": 95},
         "versions": {
             "v1": {
-                "requests": 950,
+                "requests": 961,
                 "failures": 9,
                 "failures_by_class": {},
                 "latency_ms": {"scale": 4, "zero": 0, "counts": {"52": 11}},

@@ -19,7 +19,7 @@ def test_the_overview_tells_what_the_next_step_waits_for() -> None:
     observe(there.platform, ledger)
     found = json.loads(json.dumps(overview(there.platform, ledger.read())))
     following = found["release"]["decision"]["next_step"]
-    assert following.keys() == {"words", "seconds", "requests"}
+    assert following.keys() == {"words", "seconds", "requests", "goal"}
     assert following["words"].startswith("for 50 %: ")
     console = Console(width=200, file=io.StringIO(), record=True)
     console.print(_endpoint(found))
