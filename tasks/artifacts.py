@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import re
 import threading
 import time
 
@@ -49,17 +50,22 @@ def _store(document: EndpointDocument, decision: Decision) -> None:
         PROGRESS.debug("the artifact of this step was not stored: %s", error)
 
 
+def _plain(text: str) -> str:
+    """``text`` as it is: what a version reported must not become a link, a picture or a cell."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~])", r"\\\1", text)
+
+
 def step_markdown(document: EndpointDocument, decision: Decision) -> str:
     rows = [
-        f"| {name} | {verdict} | {evidence.log10_e_harm:.2f} | {evidence.log10_e_safe:.2f} |"
+        f"| {_plain(name)} | {verdict} | {held.log10_e_harm:.2f} | {held.log10_e_safe:.2f} |"
         for name, verdict in decision.verdicts.items()
-        if (evidence := decision.evidence.get(name)) is not None
+        if (held := decision.evidence.get(name)) is not None
     ]
     return "\n".join(
         [
             f"## {document.endpoint.name}: {decision.action}",
             "",
-            decision.words,
+            _plain(decision.words),
             "",
             f"Split: {document.endpoint.split}",
             "",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from weir.decision import Action, Decision, NextStep, Reason, Tally
+from weir.errors import PermanentError
 from weir.evidence.assess import Assessment, assess, gate_log10_e
 from weir.evidence.guardrail import Names, Verdict
 from weir.evidence.guardrails import evidence_steps
@@ -122,14 +123,14 @@ def operator_promotes(
     policy: RolloutPolicy, state: RolloutState, by: str, now: datetime, why: str = ""
 ) -> Answer:
     """A person promotes without waiting for evidence. A final decision stays as it is."""
-    return _operator(_judge(policy, state, now), Action.PROMOTE, f"on the word of {by}", by, why)
+    return _operator(_known(policy, state, now), Action.PROMOTE, f"on the word of {by}", by, why)
 
 
 def operator_rolls_back(
     policy: RolloutPolicy, state: RolloutState, by: str, now: datetime, why: str = ""
 ) -> Answer:
     """A person rolls back, with or without telemetry. A final decision stays as it is."""
-    return _operator(_judge(policy, state, now), Action.ROLL_BACK, f"on the word of {by}", by, why)
+    return _operator(_known(policy, state, now), Action.ROLL_BACK, f"on the word of {by}", by, why)
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,14 @@ def _judge(policy: RolloutPolicy, state: RolloutState, now: datetime) -> _Case:
     unreadable = state.telemetry_errors > 0
     judged = assess(policy, state.evidence, state.step, names, unreadable=unreadable)
     return _Case(policy, state, now, judged)
+
+
+def _known(policy: RolloutPolicy, state: RolloutState, now: datetime) -> _Case:
+    """What is known, for a person's decision, which stands without evidence as well."""
+    try:
+        return _judge(policy, state, now)
+    except PermanentError:
+        return _Case(policy, state, now)
 
 
 def _operator(case: _Case, action: Action, words: str, by: str, why: str) -> Answer:

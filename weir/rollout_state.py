@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from weir.decision import Decision, Tally
 from weir.evidence.counting import counted
@@ -71,6 +78,21 @@ class RolloutState(BaseModel):
     paused_seconds: float = 0.0
     happened: tuple[Happening, ...] = ()
     decision: Decision | None = None
+
+    @field_validator("evidence", mode="wrap")
+    @classmethod
+    def _evidence_of_this_engine(
+        cls, given: Any, read: ValidatorFunctionWrapHandler
+    ) -> Mapping[str, Evidence]:
+        """Evidence that another version of weir wrote is none, and no reason to lose the document.
+
+        A decision on it ends in ``evidence.mismatch``; a person's word needs no evidence.
+        """
+        try:
+            found: Mapping[str, Evidence] = read(given)
+        except ValidationError:
+            return {}
+        return found
 
     def changed(self, **changes: Any) -> RolloutState:
         """A copy with ``changes``, which are taken as they are."""

@@ -26,6 +26,9 @@ LARGEST_ID = 2**53
 MOST_REQUESTS = 10**12
 """In one window: far beyond any endpoint, and sums of a thousand are exact in floating point."""
 
+MOST_POOLED = 10**9
+"""Windows that may wait for each other: pooled sums are greater than one window's."""
+
 FARTHEST_BUCKET_LOG2 = 64
 """No latency is farther than this many doublings from a millisecond, up or down."""
 
@@ -146,6 +149,8 @@ class Metric(BaseModel):
 
     @model_validator(mode="after")
     def _sums_are_of_numbers(self) -> Self:
+        if self.n > MOST_REQUESTS * MOST_POOLED:
+            raise ValueError(f"more than {MOST_REQUESTS} values")
         most = self.n * self.sum_sq
         if self.sum**2 > most + ROUNDING_TOLERANCE * max(most, self.sum**2):
             raise ValueError(
@@ -237,7 +242,8 @@ class Window(BaseModel):
     @model_validator(mode="after")
     def _counts_are_of_one_window(self) -> Self:
         for name, counts in self.versions.items():
-            most = max(counts.requests, counts.in_flight, counts.latency_ms.total())
+            labels = max((sum(each.values()) for each in counts.labels.values()), default=0)
+            most = max(labels, counts.requests, counts.in_flight, counts.latency_ms.total())
             if most > MOST_REQUESTS:
                 raise ValueError(f"{most} requests of {name} are more than {MOST_REQUESTS}")
             for called, metric in counts.metrics.items():

@@ -42,10 +42,10 @@ def section() -> Section:
             [
                 name,
                 percent(_share(equal, Action.ROLL_BACK)),
-                duration(float(np.median([end.seconds for end in equal]))),
+                duration(float(np.median(_promoted_seconds(equal)))),
                 percent(alarms[-1]),
                 percent(promotions[-1]),
-                number(float(np.median([end.requests for end in gross]))),
+                number(float(np.median(_rolled_back_requests(gross)))),
             ]
         )
     return Section(
@@ -87,6 +87,14 @@ def _ends(policy: RolloutPolicy, fails_times: float) -> list[Ending]:
         most_windows=MOST_WINDOWS,
     )
     return list(rehearse_piece(piece))
+
+
+def _promoted_seconds(ends: list[Ending]) -> list[float]:
+    return [end.seconds for end in ends if end.action is Action.PROMOTE]
+
+
+def _rolled_back_requests(ends: list[Ending]) -> list[int]:
+    return [end.requests for end in ends if end.action is Action.ROLL_BACK]
 
 
 def _share(ends: list[Ending], action: Action) -> float:

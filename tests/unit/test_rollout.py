@@ -1,10 +1,14 @@
+import json
+
 import pytest
 
 from tests.rollouts import NOON, Rollout, a_policy, arm, at
+from weir.errors import PermanentError
 from weir.evidence.guardrail import Verdict
 from weir.rollout import (
     Action,
     Reason,
+    RolloutState,
     Tally,
     begin,
     decide,
@@ -351,3 +355,17 @@ def test_evidence_of_earlier_steps_stays() -> None:
     rollout.apply_split()
     assert rollout.state.evidence["failures"].streams["rate"].seen.treatment_requests == 3000
     assert rollout.see(arm(100), arm(100)).action is Action.PROMOTE
+
+
+def test_evidence_of_another_version_of_weir_loses_no_document_and_no_way_back() -> None:
+    rollout = Rollout()
+    rollout.healthy()
+    document = json.loads(rollout.state.model_dump_json())
+    document["evidence"] = {"failures": {"streams": {"failures": {"harm": {}, "safe": []}}}}
+    stored = RolloutState.model_validate_json(json.dumps(document))
+    assert stored.evidence == {}
+    with pytest.raises(PermanentError) as refused:
+        decide(rollout.policy, stored, None, at(60))
+    assert refused.value.reason == "evidence.mismatch"
+    _, back = operator_rolls_back(rollout.policy, stored, "ada", at(60))
+    assert back.action is Action.ROLL_BACK

@@ -15,7 +15,7 @@ import numpy as np
 from weir import rollout
 from weir.backtest.simulation import CONTROL, TREATMENT, Simulation, Traffic, Treatment
 from weir.rollout import Action, Decision, Reason, RolloutState
-from weir.spec.rollout import RolloutPolicy
+from weir.spec.rollout import Dispersion, RolloutPolicy
 
 FINE_WINDOWS = 25
 """A step's windows are simulated one by one up to here. Later ones are simulated several at a
@@ -89,7 +89,9 @@ def _length(
     """How long the next window is: a whole number of the policy's windows."""
     window_seconds = policy.window_seconds
     since = (start - (state.split_applied_at or start)).total_seconds()
-    wanted = math.floor(since / fine_windows / window_seconds)
+    # A dispersion counts windows; fewer and longer ones would prove later.
+    exact = policy.dispersion is not Dispersion.NONE
+    wanted = 1 if exact else math.floor(since / fine_windows / window_seconds)
     # No evidence from after the time at which the policy stops to wait.
     until_wait = policy.maximum_wait_seconds - (start - state.step_started_at).total_seconds()
     until_deadline = policy.deadline_seconds - (start - state.started_at).total_seconds()

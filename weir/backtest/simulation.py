@@ -60,6 +60,7 @@ class Latencies:
     @classmethod
     def of(cls, seen: Histogram) -> Latencies:
         """As they were in ``seen``, which holds at least one request."""
+        seen = seen.at_scale(min(seen.scale, HISTOGRAM_SCALE))
         total = seen.total()
         indices = [index for index, count in seen.counts.items() if count]
         if not indices:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +20,9 @@ from weir.replay import (
     treatments_in,
 )
 from weir.spec.policy import load_policy
+from weir.spec.text import printable
 from weir.spec.window_record import read_windows
 from weir.window import Window
-
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 WORDS = {"promoted": "✔ {} promoted", "rolled_back": "↩ {} rolled back"}
 
@@ -74,7 +72,7 @@ def judge(
 
 def _print(line: str) -> None:
     # Not through rich, which takes a millisecond a line and draws :names: as pictures.
-    typer.echo(_printable(line))
+    typer.echo(printable(line))
 
 
 def _as_json(judged: Judgement) -> str:
@@ -142,15 +140,15 @@ def _require_control(name: str, recorded: Sequence[Window], path: Path) -> None:
     if name not in known:
         raise UserError(
             "judge.unknown_control",
-            f"no window has a version {_printable(name)};"
-            f" there is {_printable(', '.join(known)) or 'none'}.",
+            f"no window has a version {printable(name)};"
+            f" there is {printable(', '.join(known)) or 'none'}.",
             remedy="Correct --control.",
             where=str(path),
         )
     if not treatments_in(recorded, name):
         raise UserError(
             "judge.no_treatment",
-            f"no version but {_printable(name)} has traffic, so there is nothing to compare.",
+            f"no version but {printable(name)} has traffic, so there is nothing to compare.",
             remedy="Give the record of a rollout; weir keeps them beside the state document.",
             where=str(path),
         )
@@ -161,14 +159,9 @@ def _require_few_treatments(name: str, recorded: Sequence[Window], path: Path) -
     if len(treatments) > MOST_TREATMENTS:
         raise UserError(
             "judge.too_many_treatments",
-            f"the record has {len(treatments)} treatments beside {_printable(name)}; at most"
+            f"the record has {len(treatments)} treatments beside {printable(name)}; at most"
             f" {MOST_TREATMENTS} can be judged together.",
             remedy="Leave the others out of the record's splits.",
             where=str(path),
         )
     return treatments
-
-
-def _printable(text: str) -> str:
-    """A record may come from anywhere: nothing in it may steer the terminal."""
-    return CONTROL_CHARACTERS.sub("?", text)

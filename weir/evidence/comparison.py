@@ -14,6 +14,9 @@ from weir.evidence.normal import RobustTest
 from weir.evidence.stratum import Stratum
 from weir.spec.rollout import Dispersion
 
+UNKNOWN_PHI = 10.0
+"""How many failures are taken to come together while nobody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stream(Compact):
@@ -44,28 +47,28 @@ class Comparison:
         return Stream(self.harm.start(), self.safe.start(), noise=noise)
 
     def update(
-        self, stream: Stream, harmful: Stratum, gate: int, beyond: Sequence[Stratum]
+        self,
+        stream: Stream,
+        harmful: Stratum,
+        gate: int,
+        beyond: Sequence[Stratum],
+        watched: tuple[int, int] | None = None,
     ) -> Stream:
         """After a window at step ``gate``, in which both arms have requests.
 
-        ``harmful`` is for the harm test, ``beyond`` for the last and the current gate. While the
-        noise is not known, all failures of a window are evidence of harm like a single one, and
-        nothing is of safety: a control that never fails shall not protect a version that always
-        does.
+        ``harmful`` is for the harm test, ``beyond`` for the last and the current gate. The noise is
+        that of ``watched``, (requests, failures); of the control's when None. Past windows alone
+        set phi, UNKNOWN_PHI while they say nothing: a control that never fails shall neither
+        protect a version that always does, nor keep one from promotion that never does.
         """
-        seen = stream.seen.plus(harmful)
         noise, phi = stream.noise, 1.0
         if noise is not None:
-            known = noise.phi()
-            noise = noise.plus(harmful.control_requests, harmful.control_failures)
-            if known is None:
-                harm = self.harm.update(stream.harm, harmful, max(1, harmful.failures))
-                return Stream(harm, stream.safe, seen, stream.curve, noise)
-            phi = known
+            phi = noise.phi() or UNKNOWN_PHI
+            noise = noise.plus(*(watched or (harmful.control_requests, harmful.control_failures)))
         return Stream(
             self.harm.update(stream.harm, harmful, phi),
             self.safe.update(stream.safe, gate, beyond, phi),
-            seen,
+            stream.seen.plus(harmful),
             ratio.updated(stream.curve, harmful, phi) if self.ratios else (),
             noise,
         )

@@ -84,7 +84,10 @@ class Drift:
                 [each for each in new.counts if _known(each, past) in moved]
             ).totals()
             stratum = Stratum(n1, x1, n0, x0)
-            stream = self.comparison.update(stream, stratum, gate, (stratum, stratum))
+            # The set changes with what is known; the noise is that of one value which does not.
+            usual = max(past.counts, key=lambda each: (sum(past.counts[each]), each))
+            watched = n0, new.counts.get(usual, (0, 0))[1]
+            stream = self.comparison.update(stream, stratum, gate, (stratum, stratum), watched)
         labels = Labels(_fewest(_added(past.counts, new.counts)))
         return Evidence({STREAM: stream}, labels=labels)
 

@@ -11,6 +11,9 @@ from weir.spec.guardrails import MeanGuardrail, Worse
 from weir.spec.rollout import Dispersion
 from weir.window import Metric, VersionCounts
 
+LEAST_PROVEN = 500
+"""Numbers of each version before anything is proven safe: rare bad ones have to have come."""
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -95,6 +98,9 @@ class Mean:
         return self.back.log_e_worse(_moments(evidence), robust=self.robust)
 
     def log_e_safe(self, evidence: Evidence, gate: int) -> float:
+        moments = _moments(evidence)
+        if min(moments.n1, moments.n0) < LEAST_PROVEN:
+            return 0.0
         return self.gates[gate].log_e_better(_moments(evidence), robust=self.robust)
 
     def interval(self, evidence: Evidence, alpha: float, gate: int) -> Interval | None:  # noqa: ARG002 no gate in it

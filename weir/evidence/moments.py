@@ -23,6 +23,7 @@ LEAST_VALUES_OF_ARM = 30
 SCALES = (0.02, 0.1, 0.5)
 """Effects that are looked for, in standard deviations of one number."""
 
+RARE = 2.0
 FLATTEST = 1e-6
 TINIEST = 1e-100
 """The least deviation whose square is not 0."""
@@ -94,7 +95,7 @@ class Moments:
             return 0.0
         shift = self.origin * (1 - k) - slack
         total = self.ours - k * self.theirs + shift * self.weight
-        variance, deviation = self._variance(k, shift, robust)
+        variance, deviation = self._variance(k, shift, robust, abs(total) / self.weight)
         # In units of one number's standard deviation the variance of S is its information.
         total, information = total / deviation, variance / deviation**2
         return normal.one_sided(total if above else -total, information, SCALES)
@@ -114,15 +115,21 @@ class Moments:
             return 0.0, 0.0
         return self.origin + self.ours / self.weight, self.origin + self.theirs / self.weight
 
-    def _variance(self, k: float, shift: float, robust: bool) -> tuple[float, float]:
+    def _variance(
+        self, k: float, shift: float, robust: bool, apart: float = 0.0
+    ) -> tuple[float, float]:
         """(variance of S, standard deviation of one number).
 
         Both arms are taken to vary as the one that varies more. Of skewed numbers, an arm whose
         mean is too low by chance has too low a variance as well, and would prove that it is lower.
+        And numbers that have not varied yet may do so rarely: the variance is at least that of
+        rare numbers RARE times as large as the means, enough of them to move a mean by ``apart``,
+        the distance from the bound.
         """
         var1 = self.spread1 / self.freedom1 if self.freedom1 else 0.0
         var0 = self.spread0 / self.freedom0 if self.freedom0 else 0.0
-        greater = max(var1, var0)
+        ours, theirs = self.means()
+        greater = max(var1, var0, RARE * apart * max(abs(ours), abs(theirs)))
         variance = greater * (self.over_n1 + k * k * self.over_n0)
         if robust:
             one, m1, m0, m11, m00, m10 = self.squares

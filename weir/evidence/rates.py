@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from weir.evidence import ratio
 from weir.evidence.absolute import LimitTest, above_test, below_test, share_interval
-from weir.evidence.comparison import Comparison, Stream, compared
+from weir.evidence.comparison import UNKNOWN_PHI, Comparison, Stream, compared
 from weir.evidence.counting import Counting, Failed, Slower
 from weir.evidence.gated import Ramp
 from weir.evidence.gates import Gate, gates, widened, widths
@@ -112,7 +112,10 @@ class Ceiling:
 
     @classmethod
     def of(cls, spec: CeilingGuardrail, evidence_steps: int, dispersion: Dispersion) -> Ceiling:
-        """From the policy. Whole windows are no samples of a limit: ``robust`` is as estimated."""
+        """From the policy. Whole windows are no samples of a limit: ``robust`` is as estimated.
+
+        There is no control to estimate from: the treatment's own windows tell the noise.
+        """
         limits = tuple(widened(spec.promoting_share, factor) for factor in widths(evidence_steps))
         return cls(
             name=spec.called,
@@ -136,8 +139,9 @@ class Ceiling:
         if not stratum.treatment_requests:
             return evidence
         most = self.counting.most(control, treatment)
+        own = stratum.treatment_requests, stratum.treatment_failures
         stream = evidence.streams[STREAM]
-        return Evidence({STREAM: self.comparison.update(stream, stratum, gate, (most, most))})
+        return Evidence({STREAM: self.comparison.update(stream, stratum, gate, (most, most), own)})
 
     def log_e_harm(self, evidence: Evidence) -> float:
         return self._stream(evidence).harm.log_e
@@ -150,7 +154,7 @@ class Ceiling:
         seen = stream.seen
         if not seen.treatment_requests:
             return None
-        phi = (stream.noise.phi() or 1.0) if stream.noise else 1.0
+        phi = (stream.noise.phi() or UNKNOWN_PHI) if stream.noise is not None else 1.0
         return share_interval(seen.treatment_failures / phi, seen.treatment_requests / phi, alpha)
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:

@@ -79,14 +79,20 @@ class Score:
         return _scores(evidence).harm.log_e
 
     def log_e_safe(self, evidence: Evidence, gate: int) -> float:
-        return self.safe.log_e(_scores(evidence).safe, gate)
+        held = _scores(evidence)
+        # Windows that were passed over may have been the bad ones: nothing is proven without them.
+        return 0.0 if held.improper else self.safe.log_e(held.safe, gate)
 
     def interval(self, evidence: Evidence, alpha: float, gate: int) -> Interval | None:  # noqa: ARG002 no gate in it
         return _scores(evidence).interval(alpha)
 
     def explain(self, evidence: Evidence, verdict: Verdict, gate: int, names: Names) -> str:
         held = _scores(evidence)
-        unfit = f"; {held.improper} windows had a score outside 0 to 1" if held.improper else ""
+        unfit = (
+            f"; {held.improper} windows had a score outside 0 to 1, so nothing is proven safe"
+            if held.improper
+            else ""
+        )
         if not held.weight:
             return f"no {self.of_metric} of both versions yet{unfit}"
         ours, theirs = held.treatment, held.control

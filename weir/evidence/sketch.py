@@ -78,7 +78,7 @@ class Sketch(NamedTuple):
         for quantile in quantiles:
             place = bisect_left(sums, max(math.ceil(quantile * self.total), 1))
             known = 0 < place < len(sums)
-            found.append(2.0 ** ((self.first + place) / 2**self.scale) if known else 0.0)
+            found.append(2.0 ** min((self.first + place) / 2.0**self.scale, 1023) if known else 0.0)
         return tuple(found)
 
 

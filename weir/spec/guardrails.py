@@ -120,7 +120,7 @@ class LatencyGuardrail(_Guardrail):
     quantiles: tuple[Annotated[float, Field(gt=0, le=HIGHEST_QUANTILE)], ...] = Field(
         (50, 90, 99),
         min_length=1,
-        max_length=5,
+        max_length=10,
         description="Quantiles of latency that are compared.",
     )
     margin: Margin = Field(

@@ -23,6 +23,7 @@ class FailureClass(StrEnum):
 
 SMALLEST_BUDGET = 1e-12
 MOST_GUARDRAILS = 12
+MOST_STEPS = 100
 
 COUNTED_BY_DEFAULT = (
     FailureClass.SERVER_ERROR,
@@ -53,6 +54,7 @@ class RolloutPolicy(Part):
     steps: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
         (5, 25, 50, 100),
         min_length=1,
+        max_length=MOST_STEPS,
         description="Percentiles of the treatment. The last, 100, is promotion: each step before"
         " it has to be opened by evidence, and [100] alone promotes without any.",
     )

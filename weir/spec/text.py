@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from weir.spec.problems import Problem, SpecError
+
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line separators, and what turns the direction of text."""
+
+
+def printable(text: str) -> str:
+    """``text`` on one line; a file may come from anywhere, and nothing in it steers a terminal."""
+    return _STEERING.sub("?", text)
 
 
 def read_text(path: Path, shown_path: str, kind: str) -> str:

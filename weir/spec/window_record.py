@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from weir.spec.explain import shown
 from weir.spec.problems import Problem, SpecError
-from weir.spec.text import read_text
+from weir.spec.text import printable, read_text
 from weir.window import VersionCounts, Window
 
 _MISSING = "is missing; give the number, 0 if there were none"
 _CAPITALS = ("Input", "Field", "Unable")
 """How the sentences of pydantic begin."""
 
+_WANTED = re.compile(r"Input should (be|have) ([^,]*(?:, '.*)?)(?:, .*)?", re.DOTALL)
+_PLAINLY = {
+    "a valid integer": "a whole number",
+    "a valid datetime": "a time such as 2026-11-23T10:00:00Z",
+    "timezone info": "a time zone, Z or +00:00",
+}
+
 _PLACE_IN_LINE = re.compile(r" at line 1 column (\d+)$")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def read_windows(path: str | os.PathLike[str]) -> tuple[Window, ...]:
@@ -54,7 +62,7 @@ def _windows(text: str, shown_path: str) -> Iterator[Window]:
             wrong = _missing(counts) or _bucket_twice(counts, raw["versions"][name])
             if wrong:
                 field, message = wrong
-                place = _printable(f"versions.{name}.{field}")
+                place = printable(f"versions.{name}.{field}")
                 raise SpecError([Problem(shown_path, message, place, number)])
         yield window
 
@@ -63,8 +71,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Which one of two values of a key is meant, nobody knows."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {json.dumps(twice)} stands there twice")
     return found
 
@@ -75,26 +82,26 @@ def _no_number(constant: str) -> None:
 
 def _problem(error: ValidationError, shown_path: str, number: int) -> Problem:
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(str(part) for part in first["loc"] if part != "[key]")
     given, of_version = first["input"], first["loc"][:-1] == ("versions",)
     if of_version and isinstance(given, dict) and "requests" not in given:
-        return Problem(shown_path, _MISSING, _printable(f"{field}.requests"), number)
-    return _no_window(first["msg"].removeprefix("Value error, "), shown_path, number, field)
+        return Problem(shown_path, _MISSING, printable(f"{field}.requests"), number)
+    words = first["msg"].removeprefix("Value error, ")
+    wanted = _WANTED.fullmatch(words)
+    if wanted:
+        verb, what = wanted.groups()
+        words = f"it has to {verb} {_PLAINLY.get(what, what)}, not {shown(given)}"
+    return _no_window(words, shown_path, number, field)
 
 
 def _no_window(words: str, shown_path: str, number: int, field: str = "") -> Problem:
     place = _PLACE_IN_LINE.search(words)
     column = int(place.group(1)) if place else 0
-    message = _printable(_PLACE_IN_LINE.sub("", words))
+    message = printable(_PLACE_IN_LINE.sub("", words))
     message = f"{message[0].lower()}{message[1:]}" if message.startswith(_CAPITALS) else message
     return Problem(
-        shown_path, f"{message}; the line is no window", _printable(field), number, column
+        shown_path, f"{message}; the line is no window", printable(field), number, column
     )
-
-
-def _printable(text: str) -> str:
-    """A record may come from anywhere: nothing in it may steer the terminal."""
-    return _UNPRINTABLE.sub("?", text)
 
 
 def _missing(counts: VersionCounts) -> tuple[str, str] | None:

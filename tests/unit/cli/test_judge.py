@@ -204,7 +204,7 @@ MISTAKES = {
     ),
     "a time without its zone": (
         ("zone.ndjson", "--policy", "policy.yaml"),
-        "zone.ndjson:1: end: input should have timezone info",
+        "zone.ndjson:1: end: it has to have a time zone",
     ),
     "a count that is left out": (
         ("typed.ndjson", "--policy", "policy.yaml"),

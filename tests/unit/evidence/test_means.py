@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from tests.unit.evidence.chance import BOUND, GATE, guardrail
 from weir.evidence.guardrail import Evidence, Guardrail, Names, Verdict
-from weir.spec.guardrails import MeanGuardrail
+from weir.spec.guardrails import MeanGuardrail, Worse
 from weir.window import Metric, VersionCounts
 
 
@@ -54,3 +55,38 @@ def test_a_worse_mean_is_named_in_words_and_numbers() -> None:
     of = mean("higher")
     said = of.explain(after(of, 10, 12), Verdict.FAIL, GATE, Names("v1", "v2"))
     assert said.startswith("v2's mean amount is 12, v1's 10; at most 1.05 times is ruled out at 1 ")
+
+
+@pytest.mark.parametrize("promote_margin", [1.05, 1.1])
+def test_a_number_that_hardly_ever_varies_is_not_proven_by_its_sameness(
+    promote_margin: float,
+) -> None:
+    """The control says 1 always; the treatment is on the bound by rare zeros."""
+    spec = MeanGuardrail(of="amount", worse=Worse.LOWER, margin=1.0, promote_margin=promote_margin)
+    of, rng, false, runs = guardrail(spec), np.random.default_rng(3), 0, 300
+    for _ in range(runs):
+        evidence = of.start()
+        for _ in range(75):
+            ones = int(rng.binomial(20, 1 / promote_margin))
+            evidence = of.update(
+                evidence,
+                counted(Metric(n=80, sum=80, sum_sq=80)),
+                counted(Metric(n=20, sum=ones, sum_sq=ones)),
+                GATE,
+            )
+            if of.log_e_safe(evidence, GATE) >= BOUND:
+                false += 1
+                break
+    assert false / runs <= 0.05
+
+
+def test_two_constant_numbers_that_are_equal_are_proven_so_in_time() -> None:
+    of = guardrail(MeanGuardrail(of="amount"))
+    evidence, constant = of.start(), counted(Metric(n=50, sum=50, sum_sq=50))
+    for _ in range(40):
+        evidence = of.update(evidence, constant, constant, GATE)
+    assert of.log_e_safe(evidence, GATE) > BOUND
+
+
+def counted(metric: Metric) -> VersionCounts:
+    return VersionCounts(requests=metric.n, metrics={"amount": metric})

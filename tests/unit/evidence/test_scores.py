@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -13,8 +15,14 @@ def arm(scores: Metric) -> VersionCounts:
     return VersionCounts(requests=scores.n, metrics={"score": scores})
 
 
-def after(of: Guardrail, windows: int, control: Metric, treatment: Metric) -> Evidence:
-    evidence = of.start()
+def after(
+    of: Guardrail,
+    windows: int,
+    control: Metric,
+    treatment: Metric,
+    before: Evidence | None = None,
+) -> Evidence:
+    evidence = before or of.start()
     for _ in range(windows):
         evidence = of.update(evidence, arm(control), arm(treatment), GATE)
     return evidence
@@ -46,7 +54,10 @@ def test_windows_with_scores_outside_0_to_1_are_counted_and_passed_over() -> Non
     evidence = after(of, 3, Metric(n=10, sum=9, sum_sq=8.1), outside)
     assert of.log_e_harm(evidence) == pytest.approx(0)
     said = of.explain(evidence, Verdict.INSUFFICIENT, 0, Names("v1", "v2"))
-    assert said == "no score of both versions yet; 3 windows had a score outside 0 to 1"
+    assert said == (
+        "no score of both versions yet; 3 windows had a score outside 0 to 1,"
+        " so nothing is proven safe"
+    )
 
 
 def test_a_worse_score_is_named_in_words_and_numbers() -> None:
@@ -57,3 +68,25 @@ def test_a_worse_score_is_named_in_words_and_numbers() -> None:
         "v2's mean score is 0.200 of 1,000, v1's 0.900 of 1,800;"
         " lower by at most 0.02 is ruled out at 1 in "
     )
+
+
+def test_windows_that_were_passed_over_may_have_been_the_bad_ones() -> None:
+    of = guardrail(ScoreGuardrail(of="score"))
+    equal = Metric(n=200, sum=170, sum_sq=150)
+    evidence = after(of, 30, equal, equal)
+    assert of.log_e_safe(evidence, 0) > math.log(20)
+    spoiled = after(of, 1, equal, Metric(n=10, sum=-4.1, sum_sq=25.09), evidence)
+    assert of.log_e_safe(spoiled, 0) == 0
+
+
+def test_the_guesses_are_those_of_past_windows() -> None:
+    of = guardrail(ScoreGuardrail(of="score"))
+    before = after(of, 2, Metric(n=10, sum=9, sum_sq=8.2), Metric(n=10, sum=2, sum_sq=0.5))
+    assert before.scores is not None
+    one, other = (
+        before.scores.pair(
+            Metric(n=9, sum=total, sum_sq=total), Metric(n=9, sum=total, sum_sq=total)
+        )
+        for total in (0.0, 9.0)
+    )
+    assert (one.treatment.guess, one.control.guess) == (other.treatment.guess, other.control.guess)
