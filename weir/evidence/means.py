@@ -11,7 +11,7 @@ from weir.spec.guardrails import MeanGuardrail, Worse
 from weir.spec.rollout import Dispersion
 from weir.window import Metric, VersionCounts
 
-LEAST_PROVEN = 500
+LEAST_PROVEN = 1_000
 """Numbers of each version before anything is proven safe: rare bad ones have to have come."""
 
 

@@ -74,9 +74,9 @@ def test_windows_that_were_passed_over_may_have_been_the_bad_ones() -> None:
     of = guardrail(ScoreGuardrail(of="score"))
     equal = Metric(n=200, sum=170, sum_sq=150)
     evidence = after(of, 30, equal, equal)
-    assert of.log_e_safe(evidence, 0) > math.log(20)
+    assert of.log_e_safe(evidence, GATE) > math.log(20)
     spoiled = after(of, 1, equal, Metric(n=10, sum=-4.1, sum_sq=25.09), evidence)
-    assert of.log_e_safe(spoiled, 0) == 0
+    assert of.log_e_safe(spoiled, GATE) == 0
 
 
 def test_the_guesses_are_those_of_past_windows() -> None:
