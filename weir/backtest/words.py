@@ -149,6 +149,11 @@ def notes(report: Report) -> tuple[str, ...]:
     cut = sum(row.cut for row in report.rows)
     if cut:
         said.append(f"{cut:,} rollouts were given up as too long and count as undecided.")
+    if any(row.undecided.count > row.cut for row in report.rows):
+        said.append(
+            "Undecided: not proven within maximum_wait_seconds at a step, or deadline_seconds; a"
+            " person is asked. More traffic, more slack or a wider promotion margin decides."
+        )
     unproven = sum(row.without_evidence for row in report.rows)
     if unproven:
         said.append(

@@ -24,7 +24,14 @@ from functools import lru_cache
 from weir.evidence.mixture import Mixture, Wealth
 from weir.evidence.stratum import Stratum
 
-HARM_EFFECTS = ((0.185, 0.18), (0.3, 0.11), (0.47, 0.12), (1.05, 0.21), (1.98, 0.28), (3.6, 0.1))
+HARM_EFFECTS = (
+    (0.18, 0.18),
+    (0.3, 0.1),
+    (0.47, 0.1),
+    (1.0, 0.25),
+    (1.94, 0.27),
+    (3.6, 0.1),
+)
 """(log of r over the bound's ratio, prior mass). Even in the log of the effect: at the instant of
 detection a mixture has lost about one natural log for any regression, slight or gross."""
 
@@ -34,7 +41,7 @@ NEAR_THE_BOUND = 0.1
 """Prior masses of safe alternatives: versions mostly fail as the control, or hardly at all. One
 that is a little worse than the control is proven by an alternative near the bound."""
 
-CASH = 0.2
+CASH = 0.1
 
 _KEPT = "_stakes_kept"
 

@@ -85,7 +85,9 @@ def read_source(text: str, file: str) -> Source:
         if root is None or root.tag == "tag:yaml.org,2002:null":
             source.problems.append(
                 Problem(
-                    file, "is empty; it has to name endpoint, version_name, model and inference"
+                    file,
+                    "is empty; a release file has to name endpoint, version_name, model and"
+                    " inference, and a policy of nothing but defaults is written {}",
                 )
             )
         elif not isinstance(root, yaml.MappingNode):
