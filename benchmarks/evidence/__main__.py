@@ -46,7 +46,7 @@ SECTIONS: tuple[Callable[[], Section], ...] = (
     combinations.section,
 )
 
-MET = {True: "yes", False: "not everywhere, see there"}
+MET = {True: "yes", False: "no"}
 
 INTRODUCTION = """\
 # The evidence, measured
@@ -84,10 +84,10 @@ def main() -> None:
 
 
 def _goals(sections: list[Section]) -> str:
-    lines = ["| goal of | met |", "| --- | --- |"]
+    lines = ["| section | goal: found | met |", "| --- | --- | --- |"]
     for section in sections:
         if section.goal is not None:
-            lines.append(f"| {section.title} | {MET[section.goal]} |")
+            lines.append(f"| {section.title} | {section.wanted} | {MET[section.goal]} |")
     return "\n".join(lines)
 
 

@@ -76,9 +76,14 @@ def section() -> Section:
             "bytes of state each",
         ],
         rows=table,
+        wanted=(
+            f"at most {MICROSECONDS:g} us and {BYTES:,} bytes for a window, guardrail and"
+            f" treatment: {worst:.0f} us and {largest:,} bytes at worst"
+        ),
         goal=worst <= MICROSECONDS and largest <= BYTES,
         afterwards=(
-            f"Goals: {MICROSECONDS:g} us and {BYTES:,} bytes for a window, guardrail and treatment."
+            "Of these, some 35 us are the state machine's, whatever the guardrails; a comparison"
+            " takes some 15, of which latency has three, and the words most of the rest."
         ),
     )
 

@@ -65,6 +65,7 @@ def grossly_failing() -> Section:
             [f"median {found[len(found) // 2]}, at most {found[-1]}", percent(within)],
         ],
         goal=found[len(found) // 2] <= 10,
+        wanted=f"within 10 treatment requests: {percent(within)} of runs, the median",
     )
 
 
@@ -108,6 +109,11 @@ def whole_rollouts() -> Section:
             "promoted after",
         ],
         rows=[_whole(row) for row in report.rows],
+        wanted=(
+            f"an equal version rolled back at most {percent(policy.alpha)} of the time:"
+            f" {percent(equal.rolled_back.share)}; promoted in minutes:"
+            f" {duration(equal.seconds_to_promotion.median) if equal.seconds_to_promotion else '–'}"
+        ),
         goal=equal.rolled_back.share <= policy.alpha and equal.promoted.share >= 0.9,
     )
 

@@ -37,6 +37,7 @@ def section() -> Section:
         heads=["traffic", f"rolled back at {MARGIN:g}x", f"judged safe at {PROMOTE_MARGIN:g}x"],
         rows=table,
         goal=worst <= ALPHA,
+        wanted=f"at most {percent(ALPHA)} of either kind: {percent(worst)} at worst",
         afterwards=(
             "In brackets the 95 % interval of each. A z-test with the limit that holds 5 %"
             " on the steady traffic at 1 % rolls back"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Section:
     """A part of the page: a title, what it says, a table, and whether its goal is met.
 
-    ``goal`` is None where there is none to meet.
+    ``goal`` is None where there is none to meet; ``wanted`` says what it is, and what was found.
     """
 
     title: str
@@ -19,6 +19,7 @@ class Section:
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     goal: bool | None = None
+    wanted: str = ""
     afterwards: str = ""
 
     def markdown(self) -> str:
