@@ -47,7 +47,7 @@ def next_step(
     words = f"for {goal}: {'; '.join(lack.words for lack in lacks)}"
     waits = [lack.seconds for lack in lacks if lack.seconds is not None]
     if len(waits) < len(lacks):
-        return NextStep(words=f"{words}{'' if blocked else _no_forecast(state)}", goal=goal)
+        return NextStep(words=f"{words}{'' if blocked else _no_forecast(state, judged)}", goal=goal)
     seconds, rate = max(waits), _served(state, state.treatment) / (state.step_seconds or math.inf)
     requests = math.ceil(seconds * rate)
     pace = f"at this pace in about {duration(seconds)}, {requests:,} requests to {state.treatment}"
@@ -62,9 +62,12 @@ def _is_last(policy: RolloutPolicy, state: RolloutState) -> bool:
     return state.step + 1 >= evidence_steps(policy)
 
 
-def _no_forecast(state: RolloutState) -> str:
-    grows_not = ": at the rates so far it does not come" if state.step_seconds > 0 else ""
-    return f" (no forecast yet{grows_not})"
+def _no_forecast(state: RolloutState, judged: Assessment) -> str:
+    # Exactly 0 is a test that has not begun to speak.
+    silent = any(found.log10_e_safe == 0.0 for found in judged.evidence.values())
+    if silent or state.step_seconds <= 0:
+        return " (no forecast yet)"
+    return " (no forecast yet: at the rates so far it does not come)"
 
 
 def _evidence(policy: RolloutPolicy, state: RolloutState, judged: Assessment) -> Iterator[_Lack]:

@@ -12,6 +12,7 @@ import pytest
 from tests.rollouts import Rollout, a_policy, arm, at
 from weir.decision import Action, NextStep
 from weir.rollout import pause, split_applied
+from weir.spec.guardrails import MeanGuardrail
 from weir.window import VersionCounts
 
 
@@ -231,3 +232,9 @@ def drive(
         found.append(held(rollout))
         assert rollout.now - rollout.state.started_at < timedelta(days=1)
     return found
+
+
+def test_a_test_that_has_not_begun_to_speak_foretells_nothing() -> None:
+    rollout = Rollout(a_policy(guardrails=(MeanGuardrail(of="amount"),)))
+    rollout.healthy()
+    assert held(rollout).words.endswith("now 1 in 1 (no forecast yet)")

@@ -123,6 +123,11 @@ class Mean:
             bound, likely = self.back, odds(self.log_e_harm(evidence))
             side = "at least" if bound.lower else "at most"
             return f"{said}; {side} {bound} is ruled out at {likely}"
+        if min(moments.n1, moments.n0) < LEAST_PROVEN:
+            return (
+                f"{said}; nothing is proven safe before {LEAST_PROVEN:,} of each, there are"
+                f" {moments.n1:,} and {moments.n0:,}"
+            )
         bound, likely = self.gates[gate], odds(self.log_e_safe(evidence, gate))
         side = "or less" if bound.lower else "or more"
         done = "is" if verdict is Verdict.PASS else "is not yet"

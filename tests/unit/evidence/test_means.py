@@ -90,3 +90,13 @@ def test_two_constant_numbers_that_are_equal_are_proven_so_in_time() -> None:
 
 def counted(metric: Metric) -> VersionCounts:
     return VersionCounts(requests=metric.n, metrics={"amount": metric})
+
+
+def test_numbers_that_are_missing_for_a_proof_are_named() -> None:
+    of = mean("higher")
+    evidence = of.start()
+    for _ in range(15):
+        evidence = of.update(evidence, arm(10), arm(10, 20), GATE)
+    assert of.log_e_safe(evidence, GATE) == 0
+    said = of.explain(evidence, Verdict.INSUFFICIENT, GATE, Names("v1", "v2"))
+    assert said.endswith("nothing is proven safe before 1,000 of each, there are 300 and 750")
