@@ -35,8 +35,8 @@ test-worker: $(READY)  ## prefect.yaml with a real server and worker; minutes
 coverage: $(READY)  ## lines and branches that the tests reach without starting a platform
 	$(BIN)/python -m pytest tests/unit tests/contract tests/flows --quiet --cov --numprocesses 2
 
-unit: $(READY)  ## the unit tests alone, in seconds
-	$(BIN)/python -m pytest tests/unit tests/contract -m "not slow"
+unit: $(READY)  ## the unit tests alone, about a minute
+	$(BIN)/python -m pytest tests/unit tests/contract -m "not slow" --numprocesses 2
 
 benchmark-evidence: $(READY)  ## the evidence against peers and bounds: writes docs/evidence-benchmark.md
 	$(BIN)/python -m benchmarks.evidence
