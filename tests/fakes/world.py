@@ -21,7 +21,7 @@ from weir.ports import (
     Image,
     Platform,
 )
-from weir.window import Histogram, VersionCounts
+from weir.window import Histogram, Metric, VersionCounts
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -104,13 +104,14 @@ class FakeScorer:
 class SteadyTraffic:
     """Telemetry of callers who send ``requests_per_second``, split as the gateway splits.
 
-    A version fails the share given in ``failing``. ``silent`` stops the callers, ``unavailable``
-    the telemetry.
+    A version fails the share given in ``failing``, and reports scores around ``scores``. ``silent``
+    stops the callers, ``unavailable`` the telemetry.
     """
 
     gateway: FakeTraffic
     requests_per_second: float = 100
     failing: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
     lag_seconds: float = 1.0
     silent: bool = False
     unavailable: bool = False
@@ -138,7 +139,13 @@ class SteadyTraffic:
             requests=requests,
             failures_by_class={"server_error": failed} if failed else {},
             latency_ms=Histogram(counts={52: requests} if requests else {}),
+            metrics={"score": self._scored(name, requests)} if name in self.scores else {},
         )
+
+    def _scored(self, name: str, requests: int) -> Metric:
+        """Scores with a standard deviation of 0.1."""
+        mean = self.scores[name]
+        return Metric(n=requests, sum=requests * mean, sum_sq=requests * (mean**2 + 0.01))
 
 
 @dataclass

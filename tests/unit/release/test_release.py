@@ -44,6 +44,24 @@ def test_an_equal_version_is_promoted_step_by_step() -> None:
     assert there.state.documents["fraud"].previous == "v1"
 
 
+@pytest.mark.parametrize(
+    ("score", "ending", "words"),
+    [
+        (0.85, Outcome.PROMOTED, "v2's mean score is 0.850 of "),
+        (0.7, Outcome.ROLLED_BACK, "lower by at most 0.02 is ruled out at 1 in "),
+    ],
+)
+def test_what_a_version_reports_of_its_answers_decides_too(
+    score: float, ending: Outcome, words: str
+) -> None:
+    there = with_v1()
+    there.telemetry.scores = {"v1": 0.85, "v2": score}
+    guardrails = ({"metric": "failures"}, {"metric": "score", "of": "score"})
+    past = release(there.platform, loaded("v2", guardrails=guardrails))
+    assert past.outcome is ending
+    assert words in past.words
+
+
 def test_a_failing_version_is_rolled_back_at_the_first_step_and_removed() -> None:
     there = with_v1(v2=0.5)
     past = release(there.platform, loaded("v2"))
