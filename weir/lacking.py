@@ -34,8 +34,8 @@ def lacking(
     if idle:
         return Reason.NO_TRAFFIC, f"no requests to {' and '.join(idle)} in this step yet"
     gone = idle_versions(policy, state)
-    if gone and state.pending_since is not None:
-        since = f"{state.pending_since.astimezone(UTC):%H:%M:%S} UTC"
+    if gone and state.pending is not None:
+        since = f"{state.pending.since.astimezone(UTC):%H:%M:%S} UTC"
         return Reason.NO_TRAFFIC, f"no requests to {' and '.join(gone)} since {since}"
     if not judged.safe:
         unproven = [name for name, given in judged.verdicts.items() if given is not Verdict.PASS]

@@ -118,7 +118,7 @@ class _Lane:
             return _Lane(self.policy, self.state, self.split, self._repeated(window))
         state = reduce(self._with, window.happened, self.state)
         if dict(window.split) != self.split:
-            state = state.changed(pending={})
+            state = state.changed(pending=None)
         state, decision = self._decided(state, window)
         return _Lane(self.policy, state, dict(window.split), decision)
 

@@ -174,8 +174,7 @@ class _Case:
             step_counts={},
             step_seconds=0.0,
             proven_at=None,
-            pending={},
-            pending_since=None,
+            pending=None,
             gate_log10_e=gate_log10_e(self.policy, self.state.evidence, step),
         )
         return after.stay(Action.ADVANCE, reason, words)

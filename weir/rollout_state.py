@@ -38,6 +38,15 @@ class Pause(BaseModel):
     why: str = ""
 
 
+class Pending(BaseModel):
+    """Windows from ``since`` on, added up by version, in which one version has no request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    since: datetime
+    counts: Mapping[str, VersionCounts]
+
+
 class RolloutState(BaseModel):
     """Where a rollout stands. JSON in and out without loss.
 
@@ -46,10 +55,9 @@ class RolloutState(BaseModel):
     the change is under way. ``observed_until`` is the end of the last window. ``proven_at`` is
     since when the current gate has been passed without a break. Tallies are by version, and so are
     the requests ``in_flight`` at the last window; the windows behind ``step_counts`` took
-    ``step_seconds``. ``pending`` are windows, by version, that wait
-    until both versions have requests, since ``pending_since``; windows of two splits never become
-    one.
-    ``gate_log10_e`` is how far each guardrail had come when the step was decided.
+    ``step_seconds``. ``pending`` are windows that wait until both versions have requests; windows
+    of two splits never become one. ``gate_log10_e`` is how far each guardrail had come when the
+    step was decided.
     ``telemetry_errors`` counts the consecutive ones. ``happened`` is what the next window's record
     has to tell beside its counts. ``decision`` is the final one, latched.
     """
@@ -65,8 +73,7 @@ class RolloutState(BaseModel):
     observed_until: datetime | None = None
     last_window_id: int = 0
     evidence: Mapping[str, Evidence] = Field(default_factory=dict)
-    pending: Mapping[str, VersionCounts] = Field(default_factory=dict)
-    pending_since: datetime | None = None
+    pending: Pending | None = None
     gate_log10_e: Mapping[str, float] = Field(default_factory=dict)
     step_counts: Mapping[str, Tally] = Field(default_factory=dict)
     step_seconds: float = 0.0
@@ -249,35 +256,29 @@ def _judged(
         for each in guardrails
         if not each.compares
     }
-    if state.pending:
-        control = state.pending[state.control].plus(control)
-        treatment = state.pending[state.treatment].plus(treatment)
+    if state.pending is not None:
+        start = state.pending.since
+        control = state.pending.counts[state.control].plus(control)
+        treatment = state.pending.counts[state.treatment].plus(treatment)
     if not control.requests or not treatment.requests:
-        return {
-            "evidence": {**held, **alone},
-            "pending": {state.control: control, state.treatment: treatment},
-            "pending_since": state.pending_since or start,
-        }
+        both = {state.control: control, state.treatment: treatment}
+        return {"evidence": {**held, **alone}, "pending": Pending(since=start, counts=both)}
     compared = {
         each.name: each.update(held[each.name], control, treatment, step)
         for each in guardrails
         if each.compares
     }
-    return {
-        "evidence": {name: {**alone, **compared}[name] for name in held},
-        "pending": {},
-        "pending_since": None,
-    }
+    return {"evidence": {**held, **alone, **compared}, "pending": None}
 
 
 def idle_versions(policy: RolloutPolicy, state: RolloutState) -> tuple[str, ...]:
     """The versions without a request for so long that comparing stands still."""
-    if state.pending_since is None or state.observed_until is None:
+    if state.pending is None or state.observed_until is None:
         return ()
-    waited = (state.observed_until - state.pending_since).total_seconds()
+    waited = (state.observed_until - state.pending.since).total_seconds()
     if waited < IDLE_WINDOWS * policy.window_seconds:
         return ()
-    return tuple(name for name, counts in state.pending.items() if not counts.requests)
+    return tuple(name for name, counts in state.pending.counts.items() if not counts.requests)
 
 
 def _held(state: RolloutState, guardrail: Guardrail) -> Evidence:

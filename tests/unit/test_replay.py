@@ -220,3 +220,23 @@ def _what(judged: Judgement) -> dict[str, Any]:
 
 def _of(decision: Decision) -> dict[str, Any]:
     return decision.model_dump()
+
+
+def test_waiting_windows_of_one_recorded_split_say_nothing_of_the_next() -> None:
+    def silent(number: int, share: float) -> Window:
+        start = NOON + timedelta(seconds=10 * number)
+        return Window(
+            id=number,
+            start=start,
+            end=start + timedelta(seconds=10),
+            split={"v1": 100 - share, "v2": share},
+            versions={
+                "v1": VersionCounts(requests=90 * (number == 1)),
+                "v2": VersionCounts(requests=10),
+            },
+        )
+
+    record = [silent(number, 10 if number < 5 else 20) for number in range(1, 12)]
+    last = list(replay(POLICY, record, "v1"))[-1].decision
+    since = record[4].start
+    assert last.words == f"no requests to v1 since {since:%H:%M:%S} UTC"

@@ -308,9 +308,10 @@ def test_windows_of_two_splits_are_never_pooled() -> None:
     rollout = Rollout(a_policy(minimum_step_seconds=25))
     rollout.healthy()
     rollout.see(arm(5000, 250), arm(0))
-    assert rollout.state.pending["v1"].requests == 5000
+    assert rollout.state.pending is not None
+    assert rollout.state.pending.counts["v1"].requests == 5000
     assert rollout.see(arm(5000, 250), arm(0)).action is Action.ADVANCE
-    assert rollout.state.pending == {}
+    assert rollout.state.pending is None
 
 
 def test_windows_wait_for_each_other_until_both_versions_have_requests() -> None:
