@@ -43,6 +43,7 @@ that is a little worse than the control is proven by an alternative near the bou
 
 CASH = 0.1
 
+Stakes = tuple[tuple[float, float, float], ...]
 _KEPT = "_stakes_kept"
 
 
@@ -81,21 +82,23 @@ class BernoulliTest:
         x1, x = stratum.treatment_failures / phi, failures / phi
         points = [
             wealth + x1 * log_r - x * log_all - paid / phi
-            for wealth, (log_r, log_all, paid) in zip(held.points, self._stakes(n1, n0))  # noqa: B905 as many as the mixture has
+            for wealth, (log_r, log_all, paid) in zip(
+                held.points, self._stakes(n1, n0), strict=True
+            )
         ]
         if held.cash is None:
             return Wealth(tuple(points))
         stirred = held.stirred + n1 / (n1 + n0) * failures + self.slack * n1
         return Wealth(tuple(points), held.cash, stirred, held.seen)
 
-    def _stakes(self, n1: int, n0: int) -> tuple[tuple[float, float, float], ...]:
+    def _stakes(self, n1: int, n0: int) -> Stakes:
         """For each alternative: log(r/ratio), log((n1 r + n0)/(n1 ratio + n0)), the slack's price.
 
         Kept for the latest n1 and n0: the quantiles of a window share them.
         """
-        kept = self.__dict__.get(_KEPT)
+        kept: tuple[int, int, Stakes] | None = self.__dict__.get(_KEPT)
         if kept is not None and kept[0] == n1 and kept[1] == n0:
-            return kept[2]  # type: ignore[no-any-return]
+            return kept[2]
         if not n1 or not n0:
             raise ValueError("a stratum needs requests on both arms")
         ratio, log, log1p = self.ratio, math.log, math.log1p

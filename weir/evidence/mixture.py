@@ -89,7 +89,7 @@ class Mixture:
             held + log1p(exp(new - held))
             if held > (new := moved + log_mass)
             else new + log1p(exp(held - new))
-            for held, log_mass in zip(wealth.points, self.log_masses)  # noqa: B905 checked above
+            for held, log_mass in zip(wealth.points, self.log_masses, strict=True)
         ]
         return Wealth(tuple(points), wealth.cash + kept, 0.0, seen)
 

@@ -46,7 +46,7 @@ def updated(curve: Sequence[float], stratum: Stratum, phi: float = 1.0) -> tuple
     return tuple(
         [
             held + x1 * log_ratio - x * log(n1 * ratio + n0) + base
-            for held, (ratio, log_ratio) in zip(curve or start(), PLACES)  # noqa: B905 both of the grid
+            for held, (ratio, log_ratio) in zip(curve or start(), PLACES, strict=True)
         ]
     )
 

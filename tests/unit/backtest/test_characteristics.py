@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,16 +131,18 @@ def test_a_policy_without_evidence_promotes_everything_at_once() -> None:
     assert report.windows == 0
 
 
-def backwards(work: Callable[[Piece], Sequence[Ending]], pieces: Sequence[Piece]) -> Iterator:  # type: ignore[type-arg]
+def backwards(
+    work: Callable[[Piece], Sequence[Ending]], pieces: Sequence[Piece]
+) -> Iterator[Sequence[Ending]]:
     """Done in another order, as several processes would."""
     done = {number: work(piece) for number, piece in reversed(list(enumerate(pieces)))}
     return (done[number] for number in range(len(pieces)))
 
 
 def test_the_same_seed_gives_the_same_report_however_the_work_is_shared_out() -> None:
-    few = {"runs": 7, "windows": 200}
-    assert simulated(**few) == simulated(**few, mapped=backwards)  # type: ignore[arg-type]
-    assert simulated(**few) != simulated(**few, seed=2)  # type: ignore[arg-type]
+    few: dict[str, Any] = {"runs": 7, "windows": 200}
+    assert simulated(**few) == simulated(**few, mapped=backwards)
+    assert simulated(**few) != simulated(**few, seed=2)
 
 
 def test_rollouts_that_take_too_many_windows_are_fewer_and_that_is_said() -> None:

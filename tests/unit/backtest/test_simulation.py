@@ -13,13 +13,14 @@ from weir.evidence.sketch import Sketch
 from weir.window import Histogram, Window
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+EQUAL = Treatment()
 TRAFFIC = Traffic(
     requests_per_minute=60_000, failure_rate=0.02, latencies=Latencies.log_normal(50, 0.5)
 )
 
 
 def window(
-    treatment: Treatment = Treatment(),  # noqa: B008  # a frozen value
+    treatment: Treatment = EQUAL,
     *,
     seed: int = 1,
     seconds: float = 60,
