@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-WEIR = str(Path(sys.executable).with_name("weir"))
+from tests.unit.cli.command import weir
+
 QUICK = "window_seconds: 60\nguardrails:\n  - {metric: failures, slack: 0.01}\n"
 
 
@@ -35,14 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def backtest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [WEIR, "backtest", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return weir(folder, "backtest", *arguments)
 
 
 def test_two_tables_and_a_picture(folder: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-WEIR = str(Path(sys.executable).with_name("weir"))
+from tests.unit.cli.command import weir
+
 POLICY = """
 guardrails:
   - {metric: failures, margin: 1.25, promote_margin: 1.5, slack: 0.0}
@@ -52,14 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def judge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [WEIR, "judge", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return weir(folder, "judge", *arguments)
 
 
 def test_a_line_for_each_decision_and_the_verdict_in_words(folder: Path) -> None:
