@@ -12,6 +12,13 @@ from weir.backtest.rehearsal import Ending, Piece, rehearse_piece
 from weir.backtest.report import Report, Scenario, Worse, row_of
 from weir.backtest.simulation import Traffic
 from weir.errors import UserError
+from weir.spec.guardrails import (
+    CeilingGuardrail,
+    FailuresGuardrail,
+    Guardrail,
+    LatencyGuardrail,
+    SlowGuardrail,
+)
 from weir.spec.rollout import RolloutPolicy
 
 WINDOWS_IN_ALL = 60_000
@@ -32,7 +39,6 @@ TIMES_FAILING = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 50.0)
 TIMES_SLOWER = (1.25, 1.5, 2.0, 3.0)
 
 SIMULATED = ("failures", "latency", "slow", "ceiling")
-FED_BY_LATENCIES = ("latency", "slow", "ceiling")
 
 
 Mapped = Callable[
@@ -96,14 +102,25 @@ def simulable(policy: RolloutPolicy) -> tuple[RolloutPolicy, tuple[str, ...]]:
 
 def scenarios_of(policy: RolloutPolicy) -> tuple[Scenario, ...]:
     """An equal version, and versions that are worse in what the policy guards."""
-    metrics = {guardrail.metric for guardrail in policy.guardrails}
-    failing = TIMES_FAILING if "failures" in metrics else ()
-    slower = TIMES_SLOWER if metrics & set(FED_BY_LATENCIES) else ()
+    watched = [_watched(guardrail) for guardrail in policy.guardrails]
+    failing = TIMES_FAILING if Worse.FAILURES in watched else ()
+    slower = TIMES_SLOWER if Worse.LATENCY in watched else ()
     return (
         Scenario(),
         *(Scenario(Worse.FAILURES, times) for times in failing),
         *(Scenario(Worse.LATENCY, times) for times in slower),
     )
+
+
+def _watched(guardrail: Guardrail) -> Worse:
+    """In what a version has to be worse for this guardrail to see it."""
+    match guardrail:
+        case FailuresGuardrail() | CeilingGuardrail(of="failures"):
+            return Worse.FAILURES
+        case SlowGuardrail() | LatencyGuardrail() | CeilingGuardrail():
+            return Worse.LATENCY
+        case _:
+            return Worse.NOTHING
 
 
 def _affordable(policy: RolloutPolicy, windows: int) -> int:
@@ -137,7 +154,7 @@ def _simulate(
     each = max(1, budget // len(scenarios))
     most_pieces = max(1, min(most_pieces, each // LONG_ROLLOUT_WINDOWS))
     most_windows = each // most_pieces
-    with_latencies = any(one.metric in FED_BY_LATENCIES for one in policy.guardrails)
+    with_latencies = any(_watched(one) is Worse.LATENCY for one in policy.guardrails)
     for _ in range(ROUNDS):
         lacking = [number for number, found in enumerate(endings) if len(found) < runs]
         if not lacking or left <= LEAST_LEFT * budget:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from weir.backtest.characteristics import SIMULATED, backtest
+from weir.backtest.characteristics import SIMULATED, backtest, scenarios_of
 from weir.backtest.report import Report, Row, Scenario, Share, Spread, Worse
 from weir.backtest.simulation import Traffic
 from weir.durations import duration
@@ -29,12 +29,11 @@ def short_form(policy: RolloutPolicy, traffic: Traffic) -> tuple[str, ...]:
     Where nothing was seen to fail, SHORT_LEAST_FAILURE_RATE does. Nothing for a policy that no
     simulation can judge.
     """
-    metrics = {guardrail.metric for guardrail in policy.guardrails} & set(SIMULATED)
-    if len(policy.steps) == 1 or not metrics:
+    if len(policy.steps) == 1 or all(one.metric not in SIMULATED for one in policy.guardrails):
         return ()
     traffic = replace(traffic, failure_rate=max(traffic.failure_rate, SHORT_LEAST_FAILURE_RATE))
     worse = Scenario(Worse.LATENCY, SHORT_TIMES_SLOWER)
-    if "failures" in metrics:
+    if Worse.FAILURES in {scenario.worse_in for scenario in scenarios_of(policy)}:
         worse = Scenario(Worse.FAILURES, SHORT_TIMES_FAILING)
     report = backtest(
         policy,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.rollouts import at
-from weir.backtest.characteristics import Mapped, backtest
+from weir.backtest.characteristics import Mapped, backtest, scenarios_of
 from weir.backtest.plot import plot
 from weir.backtest.recorded_traffic import traffic_in
 from weir.backtest.rehearsal import Ending, Piece, rehearse
@@ -21,13 +21,13 @@ from weir.backtest.words import short_form, tables
 from weir.durations import duration
 from weir.errors import UserError
 from weir.rollout import Action, Reason
-from weir.spec.rollout import (
-    COUNTED_BY_DEFAULT,
+from weir.spec.guardrails import (
+    CeilingGuardrail,
     FailuresGuardrail,
     LatencyGuardrail,
-    OnInconclusive,
-    RolloutPolicy,
+    SlowGuardrail,
 )
+from weir.spec.rollout import COUNTED_BY_DEFAULT, OnInconclusive, RolloutPolicy
 from weir.window import Histogram, VersionCounts, Window
 
 FAILURES = RolloutPolicy(guardrails=(FailuresGuardrail(),))
@@ -270,3 +270,17 @@ def test_a_record_without_requests_to_the_control_tells_nothing() -> None:
 )
 def test_durations_in_the_unit_that_people_would_use(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("guardrail", "worse"),
+    [
+        (CeilingGuardrail(at_most=0.05), Worse.FAILURES),
+        (CeilingGuardrail(of="slow", threshold_ms=200, at_most=0.05), Worse.LATENCY),
+        (SlowGuardrail(threshold_ms=200), Worse.LATENCY),
+    ],
+)
+def test_versions_are_worse_in_what_the_policy_watches(guardrail: Any, worse: Worse) -> None:
+    equal, *others = scenarios_of(RolloutPolicy(guardrails=(guardrail,)))
+    assert equal.worse_in is Worse.NOTHING
+    assert {scenario.worse_in for scenario in others} == {worse}
