@@ -10,6 +10,7 @@ from benchmarks.evidence.ours import rows
 from benchmarks.evidence.table import Section, percent
 from benchmarks.peers.calibration import tuned
 from benchmarks.peers.traffic import Windows, ramp, steady
+from weir.backtest.report import Share
 from weir.evidence.bernoulli import BernoulliTest, harm_test, safety_test
 
 ALPHA = 0.05
@@ -104,16 +105,8 @@ def _ever(test: BernoulliTest, traffic: Windows) -> float:
 
 
 def _cell(share: float) -> str:
-    low, high = _wilson(share)
+    low, high = Share(round(share * REPLICATES), REPLICATES).interval
     return f"{100 * share:.2g} % ({100 * low:.2g}–{100 * high:.2g})"
-
-
-def _wilson(share: float) -> tuple[float, float]:
-    """The 95 % interval of a probability from REPLICATES runs."""
-    z, n = 1.96, REPLICATES
-    middle = share + z * z / (2 * n)
-    wide = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - wide) / (1 + z * z / n), (middle + wide) / (1 + z * z / n)
 
 
 def _pooled_z_under_a_ramp() -> float:

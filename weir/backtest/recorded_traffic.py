@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weir.backtest.simulation import MOST_REQUESTS_PER_MINUTE, USUAL_TRAFFIC, Latencies, Traffic
+from weir.evidence.counting import counted
 from weir.spec.rollout import FailureClass
-from weir.window import Histogram, VersionCounts, Window
+from weir.window import Histogram, Window
 
 
 def traffic_in(windows: Sequence[Window], classes: Sequence[FailureClass]) -> Traffic | None:
@@ -30,13 +31,6 @@ def traffic_in(windows: Sequence[Window], classes: Sequence[FailureClass]) -> Tr
         latencies = latencies.plus(counts.latency_ms)
     return Traffic(
         requests_per_minute=min(60 * everything / seconds, MOST_REQUESTS_PER_MINUTE),
-        failure_rate=sum(_failures(counts, classes) for counts in seen) / requests,
+        failure_rate=sum(counted(counts, classes).failures for counts in seen) / requests,
         latencies=Latencies.of(latencies) if latencies.total() else USUAL_TRAFFIC.latencies,
     )
-
-
-def _failures(counts: VersionCounts, classes: Sequence[FailureClass]) -> int:
-    """As the engine counts them: without any class, those that are given."""
-    if not counts.failures_by_class:
-        return counts.failures
-    return sum(counts.failures_by_class.get(kind, 0) for kind in classes)
