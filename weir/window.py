@@ -26,6 +26,12 @@ LARGEST_ID = 2**53
 MOST_REQUESTS = 10**12
 """In one window: far beyond any endpoint, and sums of a thousand are exact in floating point."""
 
+MOST_VALUES = 32
+"""Of one label that are told apart: the most frequent of all versions together."""
+
+OTHER = "other"
+"""Whatever else a label was."""
+
 MOST_POOLED = 10**9
 """Windows that may wait for each other: pooled sums are greater than one window's."""
 

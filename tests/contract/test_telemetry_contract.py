@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from tests.fakes.telemetry import FakeTelemetry, Request
 from weir.local.telemetry import LocalTelemetry
 from weir.ports import Telemetry
-from weir.telemetry.reports import MOST_VALUES, OTHER
-from weir.window import Metric, VersionCounts
+from weir.window import MOST_VALUES, OTHER, Metric, VersionCounts
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Serve = Callable[[Sequence[Request]], Telemetry]

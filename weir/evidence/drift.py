@@ -26,14 +26,11 @@ from weir.evidence.guardrail import (
 from weir.evidence.stratum import Stratum
 from weir.spec.guardrails import DriftGuardrail
 from weir.spec.rollout import Dispersion
-from weir.window import VersionCounts
+from weir.window import MOST_VALUES, OTHER, VersionCounts
 
 STREAM = "set"
 LEAST_PAST = 100
 """Labels of each version before the set that moved can be told from chance."""
-
-MOST_VALUES = 32
-OTHER = "other"
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from weir.window import Metric
+from weir.window import MOST_VALUES, OTHER, Metric
 
 LONGEST_HEADER_BYTES = 256
 """A longer header is ignored: cut, it could end in half a number."""
 
 MOST_NAMES = 20
 """Of numbers and of labels each, that are kept of an endpoint: the most frequent."""
-
-MOST_VALUES = 32
-"""Of one label that are kept by name: the most frequent of all versions together."""
-
-OTHER = "other"
-"""Whatever else a label was."""
 
 METRICS = "metrics"
 LABELS = "labels"

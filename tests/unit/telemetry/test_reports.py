@@ -14,12 +14,10 @@ from weir.telemetry.query import Row
 from weir.telemetry.reports import (
     LONGEST_HEADER_BYTES,
     MOST_NAMES,
-    MOST_VALUES,
-    OTHER,
     Report,
     reported,
 )
-from weir.window import Metric
+from weir.window import MOST_VALUES, OTHER, Metric
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 WINDOW = (NOON, NOON + timedelta(seconds=5), NOON - timedelta(seconds=60))
