@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from weir.evidence.mixture import log_spaced, log_sum_exp
 from weir.evidence.stratum import Stratum
 
-GRID = log_spaced(1 / 32, 64, 26)
+GRID = log_spaced(1 / 32, 64, 34)
 LOG_GRID = tuple(math.log(ratio) for ratio in GRID)
 MIRRORED = tuple(-place for place in reversed(LOG_GRID))
 PLACES = tuple(zip(GRID, LOG_GRID, strict=True))

@@ -62,9 +62,9 @@ def test_no_ratio_outside_is_one_that_the_evidence_leaves_in(
 def test_the_interval_is_hardly_longer_than_the_evidence_asks_for(history: list[Stratum]) -> None:
     least, greatest = interval(curve(history), ALPHA)
     if least > 0:
-        assert log_e(history, least / 1.4) >= -math.log(ALPHA) - 1e-6
+        assert log_e(history, least / 1.28) >= -math.log(ALPHA) - 1e-6
     if greatest is not None:
-        assert log_e(history, greatest * 1.4) >= -math.log(ALPHA) - 1e-6
+        assert log_e(history, greatest * 1.28) >= -math.log(ALPHA) - 1e-6
 
 
 def test_without_failures_every_ratio_is_possible() -> None:
