@@ -1,0 +1,1 @@
+"""Kubernetes: every port over the API server, with the Gateway API in front."""
