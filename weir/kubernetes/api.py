@@ -1,0 +1,309 @@
+"""The API server through the official client: paths and JSON, patience, and errors in our words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import urllib3
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from weir.errors import WeirError
+from weir.kubernetes.answers import refusal, unreachable
+from weir.kubernetes.connection import ANSWER_SECONDS, CONNECT_SECONDS
+from weir.kubernetes.kinds import Kind, Object, kind_of, labels_text, name_of
+from weir.kubernetes.names import MANAGER
+
+PATIENCE_SECONDS = 120.0
+"""How long a silent or overloaded API server is tried again before a call fails."""
+
+QUIET_SECONDS = 90.0
+"""A watch without even a bookmark for so long is taken for dead."""
+
+FIRST_PATIENCE_SECONDS = 10.0
+"""The same before it has answered at all: then the address is likelier wrong than the server down."""
+
+Found = TypeVar("Found")
+
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
+_MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_TRIED_AGAIN = (429, 500, 502, 503, 504)
+
+
+class Api:
+    """One cluster and one namespace. Every call may be repeated: none does a thing twice.
+
+    ``calls`` counts requests by verb. Raises the errors of ``answers``.
+    """
+
+    def __init__(
+        self,
+        connection: client.ApiClient,
+        namespace: str,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._client = connection
+        self.namespace = namespace
+        self.calls: Counter[str] = Counter()
+        self._patience_seconds = patience_seconds
+        self._has_answered = False
+
+    @property
+    def where(self) -> str:
+        return f"cluster {self._client.configuration.host}, namespace {self.namespace}"
+
+    def get(self, kind: Kind, name: str) -> Object | None:
+        """None when there is no such object, or no such kind."""
+        try:
+            return self._json("get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}")
+        except WeirError as error:
+            if error.reason in ("kubernetes.missing", "kubernetes.namespace_missing"):
+                return None
+            raise
+
+    def list(
+        self, kind: Kind, labels: Mapping[str, str] | None = None, fields: str = ""
+    ) -> tuple[list[Object], str]:
+        """Objects, and the resourceVersion from which a watch goes on."""
+        query = _selectors(labels, fields)
+        found = self._json(
+            "list", "GET", kind.path(self.namespace), f"list {kind.plural}", query=query
+        )
+        items = [
+            {"apiVersion": kind.version, "kind": kind.name, **item}
+            for item in found.get("items") or ()
+        ]
+        return items, str(found.get("metadata", {}).get("resourceVersion", ""))
+
+    def create(self, manifest: Object) -> Object:
+        """Raises Conflict when it is there already."""
+        kind, name = kind_of(manifest), name_of(manifest)
+        return self._json(
+            "create",
+            "POST",
+            kind.path(self.namespace),
+            f"make {kind.name} {name}",
+            query=[("fieldManager", MANAGER)],
+            body=manifest,
+        )
+
+    def apply(self, manifest: Object, *, force: bool = False, dry_run: bool = False) -> Object:
+        """Server-side apply: weir's fields become as in ``manifest``, others stay.
+
+        Raises FieldConflict where somebody else owns one of them, unless ``force``; Conflict when
+        ``manifest`` has a resourceVersion of the past.
+        """
+        kind, name = kind_of(manifest), name_of(manifest)
+        query = [("fieldManager", MANAGER), ("force", "true" if force else "false")]
+        if dry_run:
+            query.append(("dryRun", "All"))
+        return self._json(
+            "plan" if dry_run else "apply",
+            "PATCH",
+            kind.path(self.namespace, name),
+            f"apply {kind.name} {name}",
+            query=query,
+            body=manifest,
+            content_type=_APPLY,
+        )
+
+    def patch(self, kind: Kind, name: str, change: Object) -> Object:
+        """JSON merge patch. Raises Conflict when ``change`` has a resourceVersion of the past."""
+        return self._json(
+            "patch",
+            "PATCH",
+            kind.path(self.namespace, name),
+            f"change {kind.name} {name}",
+            query=[("fieldManager", MANAGER)],
+            body=change,
+            content_type=_MERGE,
+        )
+
+    def delete(
+        self, kind: Kind, name: str, *, foreground: bool = False, resource_version: str = ""
+    ) -> None:
+        """Idempotent. ``foreground`` keeps the object until everything it owns is gone.
+
+        Raises Conflict when the object has another ``resource_version``.
+        """
+        policy = "Foreground" if foreground else "Background"
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy}
+        if resource_version:
+            options["preconditions"] = {"resourceVersion": resource_version}
+        try:
+            self._json(
+                "delete",
+                "DELETE",
+                kind.path(self.namespace, name),
+                f"remove {kind.name} {name}",
+                body=options,
+            )
+        except WeirError as error:
+            if error.reason not in ("kubernetes.missing", "kubernetes.namespace_missing"):
+                raise
+
+    def read(self, path: str, doing: str) -> Object:
+        """Any other JSON document of the server."""
+        return self._json("get", "GET", path, doing)
+
+    def text(self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()) -> str:
+        """Any text of the server, such as a container's log."""
+        self.calls["log"] += 1
+        return self._patiently(
+            lambda: self._send("GET", path, query, None, "").data.decode("utf-8", "replace"), doing
+        )
+
+    def watch(
+        self,
+        kind: Kind,
+        resource_version: str,
+        labels: Mapping[str, str] | None = None,
+        fields: str = "",
+    ) -> Iterator[Object]:
+        """Events as the server sends them ({"type", "object"}), until it ends the stream.
+
+        Not patient: raises at once, Gone for a forgotten past. An end without error is usual.
+        """
+        self.calls["watch"] += 1
+        query = [
+            *_selectors(labels, fields),
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", resource_version),
+        ]
+        doing = f"watch {kind.plural}"
+        try:
+            answer = self._send(
+                "GET", kind.path(self.namespace), query, None, "", quiet_seconds=QUIET_SECONDS
+            )
+            try:
+                for line in _lines(answer):
+                    event = json.loads(line)
+                    if event.get("type") == "ERROR":
+                        told = event.get("object") or {}
+                        raise refusal(
+                            int(told.get("code") or 500), json.dumps(told), doing, self.where
+                        )
+                    yield event
+            finally:
+                answer.close()
+        except ApiException as error:
+            raise self._refused(error, doing) from None
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise unreachable(_kind_of_failure(error), doing, self.where) from None
+
+    def _json(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Object | None = None,
+        content_type: str = "",
+    ) -> Object:
+        self.calls[verb] += 1
+
+        def ask() -> Object:
+            found = json.loads(self._send(method, path, query, body, content_type).data)
+            return dict(found)
+
+        return self._patiently(ask, doing)
+
+    def _patiently(self, ask: Callable[[], Found], doing: str) -> Found:
+        began = time.monotonic()
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while True:
+            wanted_seconds = 0.0
+            try:
+                found = ask()
+                self._has_answered = True
+                return found
+            except ApiException as error:
+                self._has_answered = True
+                trouble = self._refused(error, doing)
+                if error.status not in _TRIED_AGAIN:
+                    raise trouble from None
+                wanted_seconds = _retry_after(error)
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                trouble = unreachable(_kind_of_failure(error), doing, self.where)
+            pause = max(pause_seconds, wanted_seconds)
+            if time.monotonic() + pause - began > self._patience():
+                raise trouble from None
+            time.sleep(pause)
+            pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+
+    def _patience(self) -> float:
+        limit = self._patience_seconds
+        return limit if self._has_answered else min(FIRST_PATIENCE_SECONDS, limit)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: Object | None,
+        content_type: str,
+        quiet_seconds: float | None = None,
+    ) -> Any:
+        headers = {"Accept": "application/json, */*"}
+        if body is not None:
+            headers["Content-Type"] = content_type or "application/json"
+        answer = self._client.call_api(
+            path,
+            method,
+            query_params=list(query),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=(CONNECT_SECONDS, quiet_seconds or ANSWER_SECONDS),
+            _return_http_data_only=True,
+        )
+        return answer
+
+    def _refused(self, error: ApiException, doing: str) -> WeirError:
+        body = error.body
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+        return refusal(int(error.status or 0), text, doing, self.where)
+
+
+def _selectors(labels: Mapping[str, str] | None, fields: str) -> list[tuple[str, str]]:
+    found = []
+    if labels:
+        found.append(("labelSelector", labels_text(labels)))
+    if fields:
+        found.append(("fieldSelector", fields))
+    return found
+
+
+def _lines(answer: Any) -> Iterator[bytes]:
+    rest = b""
+    for chunk in answer.stream(amt=None, decode_content=True):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in whole if line.strip())
+
+
+def _retry_after(error: ApiException) -> float:
+    headers = error.headers or {}
+    try:
+        return min(60.0, float(headers.get("Retry-After") or 0))
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _kind_of_failure(error: Exception) -> str:
+    """The failure without the request, which may hold credentials."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, Exception):
+        return _kind_of_failure(reason)
+    name = type(error).__name__
+    return name.removesuffix("Error").removesuffix("Exception") or name
+

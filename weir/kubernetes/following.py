@@ -1,0 +1,177 @@
+"""Objects kept up to date by a watch: read at once, and awaited instead of polled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from weir.errors import WeirError
+from weir.kubernetes.answers import Gone
+from weir.kubernetes.api import Api
+from weir.kubernetes.kinds import Kind, Object, name_of, version_number
+
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Following:
+    """The objects of one kind that match, as the API server tells of them.
+
+    ``seed`` is the only object that matches, read a moment ago: the watch then needs no list of
+    its own. The thread ends with ``close``, or with the process.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        kind: Kind,
+        *,
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        seed: Object | None = None,
+    ) -> None:
+        self._api, self._kind = api, kind
+        self._labels = labels
+        self._fields = f"metadata.name={name}" if name else ""
+        self._objects: dict[str, Object] = {}
+        self._changes = 0
+        self._trouble: WeirError | None = None
+        self._is_live = False
+        self._has_ended = False
+        self._changed = threading.Condition()
+        version = ""
+        if seed is not None:
+            self._objects[name_of(seed)] = seed
+            version = str(seed["metadata"]["resourceVersion"])
+            self._is_live = True
+        self._thread = threading.Thread(
+            target=self._run, args=(version,), name=f"weir-watch-{kind.plural}", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the objects are as the server has them, but for what is under way."""
+        with self._changed:
+            return self._is_live
+
+    def objects(self, timeout_seconds: float = 30.0) -> tuple[Object, ...]:
+        """What there is, once the server has told of it. Raises what keeps it from that."""
+        deadline = time.monotonic() + timeout_seconds
+        with self._changed:
+            while not self._is_live:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise self._trouble or TimeoutError(f"no list of {self._kind.plural}")
+                self._changed.wait(remaining)
+            return tuple(self._objects.values())
+
+    def get(self, name: str) -> Object | None:
+        with self._changed:
+            return self._objects.get(name)
+
+    def put(self, thing: Object) -> None:
+        """What the caller's own write gave; an older state of it is passed over when it comes."""
+        with self._changed:
+            self._store(thing)
+
+    def changes(self) -> int:
+        """Counts what was seen; for ``wait``."""
+        with self._changed:
+            return self._changes
+
+    def wait(self, seen: int, timeout_seconds: float) -> int:
+        """Return when something has changed since ``changes()`` was ``seen``, or after the time."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._changes != seen or self._has_ended, max(0.0, timeout_seconds)
+            )
+            return self._changes
+
+    def close(self) -> None:
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+    def _run(self, version: str) -> None:
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while not self._ended():
+            try:
+                if not version:
+                    version = self._list()
+                began = time.monotonic()
+                for event in self._api.watch(self._kind, version, self._labels, self._fields):
+                    version = self._take(event) or version
+                    pause_seconds = _FIRST_PAUSE_SECONDS
+                    if self._ended():
+                        return
+                if time.monotonic() - began > 1:
+                    continue
+            except Gone:
+                version = ""
+                continue
+            except WeirError as error:
+                self._note(error)
+                # What happened meanwhile is told anew.
+                version = ""
+            time.sleep(pause_seconds)
+            pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+
+    def _list(self) -> str:
+        items, version = self._api.list(self._kind, self._labels, self._fields)
+        with self._changed:
+            kept = {name_of(item): item for item in items}
+            self._objects = {
+                name: max(item, self._objects.get(name, item), key=version_number)
+                for name, item in kept.items()
+            }
+            self._is_live, self._trouble = True, None
+            self._note_change()
+        return version
+
+    def _take(self, event: Object) -> str:
+        thing: Object = event["object"]
+        kind = event["type"]
+        with self._changed:
+            self._is_live, self._trouble = True, None
+            if kind == "DELETED":
+                present = self._objects.get(name_of(thing))
+                if present is None or version_number(present) <= version_number(thing):
+                    self._objects.pop(name_of(thing), None)
+                    self._note_change()
+            elif kind in ("ADDED", "MODIFIED"):
+                self._store(thing)
+        return str(thing["metadata"]["resourceVersion"])
+
+    def _store(self, thing: Object) -> None:
+        present = self._objects.get(name_of(thing))
+        if present is None or version_number(present) <= version_number(thing):
+            self._objects[name_of(thing)] = thing
+            self._note_change()
+
+    def _note_change(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
+
+    def _note(self, error: WeirError) -> None:
+        with self._changed:
+            self._is_live, self._trouble = False, error
+            self._note_change()
+
+    def _ended(self) -> bool:
+        with self._changed:
+            return self._has_ended
