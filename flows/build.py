@@ -6,6 +6,7 @@ from prefect import flow
 
 from tasks.build import build_image
 from tasks.narration import tell, tell_waiting
+from weir.endpoint import short_image
 
 
 @flow(name="build")
@@ -18,4 +19,4 @@ def build(endpoint: str, platform: str = "local") -> None:
     """
     tell_waiting("building the image")
     digest, built = build_image(endpoint, platform)
-    tell(f"{'built' if built else 'unchanged, reused'}: image {digest[:12]}")
+    tell(f"{'built' if built else 'unchanged, reused'}: image {short_image(digest)}")

@@ -89,7 +89,7 @@ def _hundredths(version: str, percentile: float) -> int:
 class Version(BaseModel):
     """One deployed model version: what it runs, and how.
 
-    ``image`` is the content digest of what it runs; ``release`` the digest of the release file's
+    ``image`` is the content digest of what it runs, on a cluster the image's name; ``release`` the digest of the release file's
     content that brought it, so that the same name with other content is seen as another version.
     """
 
@@ -101,6 +101,14 @@ class Version(BaseModel):
     model: str = ""
     deployment: Deployment = Field(default_factory=Deployment)
     inference: Inference
+
+
+def short_image(image: str) -> str:
+    """An image for people: the beginning of a digest, or a name with its digest cut."""
+    name, at, digest = image.partition("@")
+    if at:
+        return f"{name}@{digest[:19]}"
+    return image if "/" in image or ":" in image else image[:12]
 
 
 class Endpoint(BaseModel):

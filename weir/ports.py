@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from types import TracebackType
+from typing import Literal, Protocol, Self
 
 from weir.document import EndpointDocument, Holder
 from weir.endpoint import Endpoint, Split, Version
@@ -38,18 +39,27 @@ class Replica:
 
 @dataclass(frozen=True)
 class WorkloadStatus:
-    """What runs of one version. ``failed`` when it will not become ready without a change."""
+    """What runs of one version.
+
+    ``failed`` when it will not become ready without a change: what is wrong, in words. ``reason``
+    and ``remedy`` then say it as every error does; ``hint`` is what is wrong by now, also where it
+    may still pass. ``settled`` is False while replicas of earlier content are being replaced.
+    """
 
     version: str
     desired: int
     replicas: tuple[Replica, ...] = ()
     failed: str = ""
+    reason: str = "workload.crashed"
+    remedy: str = ""
+    hint: str = ""
+    settled: bool = True
 
     def ready(self) -> int:
         return sum(replica.state is ReplicaState.READY for replica in self.replicas)
 
     def is_ready(self) -> bool:
-        return self.desired > 0 and self.ready() >= self.desired
+        return self.settled and self.desired > 0 and self.ready() >= self.desired
 
 
 @dataclass(frozen=True)
@@ -129,14 +139,40 @@ class Images(Protocol):
         """Remove images that are not among ``digests``, save those asked for in the last hour."""
 
 
+class WorkloadWatch(Protocol):
+    """One version, followed for a while: ``with workloads.watch(...) as watch``."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def status(self) -> WorkloadStatus | None: ...
+
+    def wait(self, seconds: float, clock: Clock) -> None:
+        """Return when the status may have changed since it was looked at, or after the time."""
+
+
 class Workloads(Protocol):
     """Replicas of versions. A version at 0 % runs like any other."""
 
     def apply(self, endpoint: str, version: Version) -> None:
         """Create or change the version's replicas; returns before they are ready. Idempotent."""
 
+    def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
+        """What ``apply`` would change, a line each, as the platform itself tells it.
+
+        Nothing where the platform cannot tell. Touches nothing.
+        """
+
     def status(self, endpoint: str, version: str) -> WorkloadStatus | None:
         """None when the version does not run here."""
+
+    def watch(self, endpoint: str, version: str) -> WorkloadWatch: ...
 
     def versions(self, endpoint: str) -> tuple[str, ...]:
         """Names of the versions that have replicas, wanted or not."""
@@ -145,7 +181,7 @@ class Workloads(Protocol):
         """Drain, stop and forget the replicas; returns when they are gone. Idempotent."""
 
     def logs(self, endpoint: str, version: str, lines: int) -> Mapping[str, tuple[str, ...]]:
-        """The last lines of each replica's output, also of one that has just been removed."""
+        """The last lines of each replica's output, also after its removal where they are kept."""
 
 
 class Traffic(Protocol):
@@ -168,6 +204,12 @@ class Traffic(Protocol):
     def split(self, endpoint: str) -> Split | None:
         """The split that is effective now, read from the gateway; None without a gateway."""
 
+    def reclaim(self, endpoint: str) -> tuple[str, ...]:
+        """On a person's word: the next ``apply`` may overwrite what others changed at the gateway.
+
+        Returns who they are; nobody where only weir can change it.
+        """
+
     def in_flight(self, endpoint: str) -> Mapping[str, int]:
         """Requests that each version has begun and not ended; empty where that is not known."""
 
@@ -179,7 +221,8 @@ class Traffic(Protocol):
     def keys(self, endpoint: str) -> Keys: ...
 
     def rotate_key(self, endpoint: str, which: Literal["primary", "secondary"]) -> Keys:
-        """Replace one key. When it returns, the old one is refused and the other still valid."""
+        """Replace one key; the other stays valid. The old one is refused as soon as every replica
+        of the gateway knows, on this machine when the call returns."""
 
     def remove(self, endpoint: str) -> None:
         """Stop the gateway and forget it. Idempotent."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from weir.endpoint import Endpoint
 from weir.errors import VersionUnhealthy
+from weir.polling import POLL_SECONDS
 from weir.ports import Clock, Platform, ReplicaState, Workloads, WorkloadStatus
 
-POLL_SECONDS = 0.2
 SHOWN_LINES = 20
 
 _SEARCHED_LINES = 80
@@ -25,44 +25,68 @@ def wait_until_ready(
     *,
     timeout_seconds: float,
     clock: Clock,
-    poll_seconds: float = POLL_SECONDS,
+    say: Callable[[str], object] = lambda _: None,
 ) -> WorkloadStatus:
-    """The status once every wanted replica is ready.
+    """The status once every wanted replica is ready. ``say`` is told what it waits for meanwhile.
 
-    Raises VersionUnhealthy with the last log lines: ``workload.crashed`` as soon as a replica
-    will not become ready without a change, ``workload.missing`` when nothing runs of the version,
-    ``workload.not_ready_in_time`` after ``timeout_seconds``.
+    Raises VersionUnhealthy with the last log lines as soon as a replica will not become ready
+    without a change, with the platform's own reason (``workload.crashed`` where it has no better
+    one), ``workload.missing`` when nothing runs of the version, ``workload.not_ready_in_time``
+    after ``timeout_seconds``.
     """
     deadline = clock.now() + timedelta(seconds=timeout_seconds)
-    while True:
-        status = workloads.status(endpoint, version)
-        if status is None:
-            raise VersionUnhealthy(
-                "workload.missing",
-                f"version {version} does not run here any more; somebody removed it.",
-                remedy="Release it again.",
-                where=f"endpoint {endpoint}",
-            )
-        if status.is_ready():
-            return status
-        if status.failed:
-            raise VersionUnhealthy(
-                "workload.crashed",
-                f"version {version} does not start: {status.failed}."
-                + _last_words(workloads, endpoint, version),
-                remedy=f"Correct it and release again; all output: weir logs {endpoint} {version}.",
-                where=f"endpoint {endpoint}",
-            )
-        if clock.now() >= deadline:
-            raise VersionUnhealthy(
-                "workload.not_ready_in_time",
-                f"{status.ready()} of {status.desired} replicas of version {version} were ready"
-                f" after {timeout_seconds:g} s ({_states(status)})."
-                + _last_words(workloads, endpoint, version),
-                remedy="Raise deployment.ready_timeout_seconds if it only needs longer to start.",
-                where=f"endpoint {endpoint}",
-            )
-        clock.sleep(poll_seconds)
+    told = ""
+    with workloads.watch(endpoint, version) as watch:
+        while True:
+            status = watch.status()
+            if status is None:
+                raise _missing(endpoint, version)
+            if status.is_ready():
+                return status
+            if status.failed:
+                raise _failed(workloads, endpoint, status)
+            remaining = (deadline - clock.now()).total_seconds()
+            if remaining <= 0:
+                raise _late(workloads, endpoint, status, timeout_seconds)
+            if status.hint and status.hint != told:
+                told = status.hint
+                say(f"{status.ready()} of {status.desired} replicas ready; {told}")
+            watch.wait(remaining, clock)
+
+
+def _missing(endpoint: str, version: str) -> VersionUnhealthy:
+    return VersionUnhealthy(
+        "workload.missing",
+        f"version {version} does not run here any more; somebody removed it.",
+        remedy="Release it again.",
+        where=f"endpoint {endpoint}",
+    )
+
+
+def _failed(workloads: Workloads, endpoint: str, status: WorkloadStatus) -> VersionUnhealthy:
+    version = status.version
+    remedy = status.remedy or "Correct it and release again."
+    return VersionUnhealthy(
+        status.reason,
+        f"version {version} does not start: {status.failed}."
+        + _last_words(workloads, endpoint, version),
+        remedy=f"{remedy.rstrip('.')}; all output: weir logs {endpoint} {version}.",
+        where=f"endpoint {endpoint}",
+    )
+
+
+def _late(
+    workloads: Workloads, endpoint: str, status: WorkloadStatus, timeout_seconds: float
+) -> VersionUnhealthy:
+    why = status.hint or _states(status)
+    hint = f"{status.remedy.rstrip('.')}; or raise" if status.hint and status.remedy else "Raise"
+    return VersionUnhealthy(
+        status.reason if status.hint else "workload.not_ready_in_time",
+        f"{status.ready()} of {status.desired} replicas of version {status.version} were ready"
+        f" after {timeout_seconds:g} s ({why})." + _last_words(workloads, endpoint, status.version),
+        remedy=f"{hint} deployment.ready_timeout_seconds if it only needs longer to start.",
+        where=f"endpoint {endpoint}",
+    )
 
 
 def await_idle(platform: Platform, endpoint: Endpoint, version: str) -> bool:

@@ -54,6 +54,9 @@ class FakeTraffic:
         known = self._endpoints.get(endpoint)
         return known.split if known else None
 
+    def reclaim(self, endpoint: str) -> tuple[str, ...]:
+        return ()
+
     def in_flight(self, endpoint: str) -> dict[str, int]:
         return dict(self.hanging)
 

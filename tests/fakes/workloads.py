@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from weir.endpoint import Version
+from weir.polling import PolledWatch
 from weir.ports import Replica, ReplicaState, WorkloadStatus
 
 
@@ -35,6 +36,12 @@ class FakeWorkloads:
         self._looks[key] = 0
         lines = self.broken.get(version.name, (f"{version.name} listens",))
         self._logs[key] = dict.fromkeys(self._names(key), lines)
+
+    def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
+        return ()
+
+    def watch(self, endpoint: str, version: str) -> PolledWatch:
+        return PolledWatch(self, endpoint, version)
 
     def status(self, endpoint: str, version: str) -> WorkloadStatus | None:
         key = (endpoint, version)

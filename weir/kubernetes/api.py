@@ -58,6 +58,12 @@ class Api:
     def where(self) -> str:
         return f"cluster {self._client.configuration.host}, namespace {self.namespace}"
 
+    def in_namespace(self, namespace: str) -> Api:
+        """The same cluster, counted together, another namespace."""
+        other = Api(self._client, namespace, self._patience_seconds)
+        other.calls, other._has_answered = self.calls, self._has_answered
+        return other
+
     def get(self, kind: Kind, name: str) -> Object | None:
         """None when there is no such object, or no such kind."""
         try:

@@ -36,7 +36,9 @@ class ClusterSettings:
     endpoint behind a shared gateway is reached below the path /fraud. ``tls_secret`` names a
     Secret with a certificate: the endpoint's own Gateway then listens with TLS on
     ``gateway_port``. ``collector`` is host:port of an OpenTelemetry collector for the guards.
-    GPU settings hold for versions with gpu_cores only.
+    With ``token_issuer`` callers show a token of that issuer instead of a key; ``token_jwks`` is the
+    issuer's JSON Web Key Set, as text. GPU settings hold for versions with gpu_cores only.
+    ``propagation_seconds`` is how long a gateway takes from accepting a route to following it.
     """
 
     namespace: str = "weir"
@@ -59,6 +61,10 @@ class ClusterSettings:
     gpu_resource: str = "nvidia.com/gpu"
     guard_image: str = DEFAULT_GUARD_IMAGE
     collector: str = ""
+    token_issuer: str = ""
+    token_audiences: tuple[str, ...] = ()
+    token_jwks: str = ""
+    propagation_seconds: float = 2
     unschedulable_patience_seconds: float = 20
 
     def host(self, endpoint: str) -> str:

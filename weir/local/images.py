@@ -50,7 +50,7 @@ class LocalImages:
         self._check(context)
         recipe = _recipe(context)
         settings = context.inference.model_dump(
-            mode="json", exclude={"source_directory", "requirements"}
+            mode="json", exclude={"source_directory", "requirements", "image"}
         )
         parts = [
             _LAYOUT,
@@ -151,6 +151,15 @@ class LocalImages:
 
     def _check(self, context: BuildContext) -> None:
         inference = context.inference
+        if inference.is_image_alone():
+            raise UserError(
+                "image.no_server",
+                "the release names a container image alone, and this machine runs no images"
+                " (field inference.image).",
+                remedy="Give inference.entry_script or inference.command as well, or release it to"
+                " a cluster: --platform weir-kubernetes-cluster/NAME.",
+                where=str(inference.image),
+            )
         if not context.source_directory.is_dir():
             raise _missing("source_directory", "folder", context.source_directory)
         if inference.entry_script is not None:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from weir.clock import SystemClock
 from weir.local.clusters import LocalClusters
 from weir.local.gateway import LocalTraffic
 from weir.local.home import Home, default_home
 from weir.local.images import LocalImages
 from weir.local.models import LocalModels
-from weir.local.scoring import LocalScorer
+from weir.scoring import GatewayScorer
 from weir.local.state import LocalState
 from weir.local.telemetry import LocalTelemetry
 from weir.local.windows import LocalWindows
 from weir.local.workloads import LocalWorkloads
 from weir.ports import Platform
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 def local_platform(home: Path | None = None) -> Platform:
@@ -45,6 +36,6 @@ def local_platform(home: Path | None = None) -> Platform:
         models=LocalModels(root),
         state=LocalState(root),
         windows=LocalWindows(root),
-        scorer=LocalScorer(traffic),
+        scorer=GatewayScorer(traffic),
         clock=SystemClock(),
     )

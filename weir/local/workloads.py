@@ -13,6 +13,7 @@ from weir.local.images import LocalImages
 from weir.local.model_servers import replica_spec
 from weir.local.processes import ProcessStatus, ProcessTable
 from weir.local.supervisor import ensure_supervisor
+from weir.polling import PolledWatch
 from weir.ports import Replica, ReplicaState, WorkloadStatus
 
 FAILED_STARTS = 2
@@ -45,6 +46,13 @@ class LocalWorkloads:
             if _number(name) >= wanted:
                 self._table.remove(name)
         ensure_supervisor(self._home)
+
+    def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing: processes have no more to them than the plan says already."""
+        return ()
+
+    def watch(self, endpoint: str, version: str) -> PolledWatch:
+        return PolledWatch(self, endpoint, version)
 
     def status(self, endpoint: str, version: str) -> WorkloadStatus | None:
         names = self._replicas(endpoint, version)

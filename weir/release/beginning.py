@@ -141,6 +141,7 @@ def take_over(platform: Platform, endpoint: str, holder: Holder, *, unpause: boo
         refuse_if_held(platform, document, holder)
     ledger = seize(platform, endpoint, holder)
     if unpause:
+        platform.traffic.reclaim(endpoint)
         now = platform.clock.now()
         ledger.update(lambda document: transitions.unpaused(document, now))
     return ledger

@@ -113,6 +113,7 @@ def promote_now(platform: Platform, endpoint: str, by: str) -> PastRelease:
 def _decide_by_hand(
     platform: Platform, endpoint: str, action: OperatorAction, by: str
 ) -> PastRelease:
+    platform.traffic.reclaim(endpoint)
     ledger = beginning.seize(platform, endpoint, this_process("", platform.clock.now()))
     release = ledger.release()
     if release.ending is None and release.rollout is None:

@@ -9,6 +9,7 @@ from weir.backtest.recorded_traffic import traffic_in
 from weir.backtest.simulation import USUAL_TRAFFIC, Traffic
 from weir.backtest.words import short_form
 from weir.document import EndpointDocument, Outcome, PastRelease, Release
+from weir.endpoint import short_image
 from weir.errors import PermanentError
 from weir.holding import this_process
 from weir.ports import Platform
@@ -17,6 +18,7 @@ from weir.release.ledger import living_holder
 from weir.release.opening import opened
 from weir.release.reading import read_release
 from weir.release.steps import build_context
+from weir.release.transitions import version_of
 from weir.spec.load import Loaded
 from weir.spec.policy_words import policy_lines
 from weir.spec.rollout import RolloutPolicy
@@ -36,6 +38,7 @@ def plan_release(
     return (
         *_endpoint_lines(document, loaded),
         *_version_lines(platform, document, loaded),
+        *_object_lines(platform, loaded),
         *(_rollout_lines(platform, document, loaded) if past is None else _past_lines(past)),
     )
 
@@ -67,12 +70,20 @@ def _version_lines(
     if present is None:
         return [
             f"+ version {spec.version_name}: model {spec.model.name} {spec.model.version},"
-            f" image {image[:12]}, {replicas}, at 0 %"
+            f" image {short_image(image)}, {replicas}, at 0 %"
         ]
     if present.release == loaded.digest:
-        return [f"  version {spec.version_name}: unchanged, image {image[:12]}"]
-    built = "image unchanged" if present.image == image else f"new image {image[:12]}"
+        return [f"  version {spec.version_name}: unchanged, image {short_image(image)}"]
+    built = "image unchanged" if present.image == image else f"new image {short_image(image)}"
     return [f"~ version {spec.version_name}: {built}, {replicas}"]
+
+
+def _object_lines(platform: Platform, loaded: Loaded) -> list[str]:
+    """What the platform itself says that the version's objects would become."""
+    spec = loaded.spec
+    image = platform.images.digest(build_context(platform, spec, loaded.directory))
+    version = version_of(spec, image, loaded.digest)
+    return [f"  {line}" for line in platform.workloads.difference(spec.endpoint.name, version)]
 
 
 def _rollout_lines(

@@ -11,7 +11,7 @@ from weir.errors import UserError
 from weir.ports import ModelVersion, Platform
 from weir.release.documents import readable
 from weir.spec.load import Loaded, load_release, with_model
-from weir.spec.release import NAME_PATTERN
+from weir.spec.release import NAME_PATTERN, ReleaseSpec
 
 _LONGEST_NAME = 63
 _DIGEST_LENGTH = 6
@@ -36,7 +36,7 @@ def read_release(
                 where="release_file",
             )
         loaded = load_release(release_file)
-        if loaded.spec.model.path is not None:
+        if loaded.spec.model.path is not None or has_its_model_inside(loaded.spec):
             return loaded
         wanted = loaded.spec.model
         return with_model(loaded, platform.models.get(wanted.name, wanted.version))
@@ -48,6 +48,11 @@ def read_release(
         else _last_settings(platform, registered)
     )
     return with_model(_named_after(loaded, registered), registered)
+
+
+def has_its_model_inside(spec: ReleaseSpec) -> bool:
+    """Whether the model comes with the container image, and no registry has to be asked."""
+    return spec.inference.is_image_alone() and spec.model.path is None
 
 
 def registered_later(platform: Platform, model: str | None, version: str) -> ModelVersion | None:

@@ -44,6 +44,7 @@ def return_to_previous(
             where=f"endpoint {name}",
         )
     require_ready(platform, name, previous)
+    platform.traffic.reclaim(name)
     past = _as_history(
         platform, document, control, f"{previous} is the control again, on the word of {by}"
     )

@@ -20,6 +20,7 @@ from weir.readiness import await_idle, wait_until_ready
 from weir.release import transitions
 from weir.release.housekeeping import forget_unused_images
 from weir.release.ledger import Change, Ledger
+from weir.release.reading import has_its_model_inside
 from weir.rollout import Reason, begin
 from weir.spec.release import ReleaseSpec
 
@@ -43,9 +44,10 @@ def build_context(platform: Platform, spec: ReleaseSpec, directory: Path) -> Bui
     """Absolute paths of what the release ships. Raises UserError ``model.unknown``."""
     source = (directory / spec.inference.source_directory).resolve()
     requirements = spec.inference.requirements
+    model_path: Path | None = None
     if spec.model.path is not None:
         model_path = (directory / spec.model.path).resolve()
-    else:
+    elif not has_its_model_inside(spec):
         model_path = platform.models.get(spec.model.name, spec.model.version).path
     return BuildContext(
         model_path=model_path,

@@ -20,6 +20,7 @@ from weir.document import (
 from weir.endpoint import Endpoint, Split, Version, assign
 from weir.errors import PermanentError
 from weir.rollout import Action, Decision, Reason, RolloutState, restart, split_applied
+from weir.spec.release import ReleaseSpec
 from weir.window import Window
 
 
@@ -40,14 +41,7 @@ def with_version(document: EndpointDocument, image: str) -> EndpointDocument:
     UserError ``endpoint.full`` for a seventh.
     """
     release = _release(document)
-    version = Version(
-        name=release.version,
-        image=image,
-        release=release.digest,
-        model=f"{release.spec.model.name}:{release.spec.model.version}",
-        deployment=release.spec.deployment,
-        inference=release.spec.inference,
-    )
+    version = version_of(release.spec, image, release.digest)
     present = document.endpoint.version(version.name)
     if present == version:
         return document
@@ -55,6 +49,18 @@ def with_version(document: EndpointDocument, image: str) -> EndpointDocument:
         document,
         endpoint=document.endpoint.with_version(version),
         previous=None if document.previous == version.name else document.previous,
+    )
+
+
+def version_of(spec: ReleaseSpec, image: str, digest: str) -> Version:
+    """The version that a release of ``spec`` brings."""
+    return Version(
+        name=spec.version_name,
+        image=image,
+        release=digest,
+        model=f"{spec.model.name}:{spec.model.version}",
+        deployment=spec.deployment,
+        inference=spec.inference,
     )
 
 

@@ -58,12 +58,18 @@ def digest_of(spec: ReleaseSpec, directory: Path) -> str:
         ("check", "samples"),
     ):
         settings[part].pop(field)
+    if spec.inference.image is None:
+        # As it was before images could be named: a release stays the same release.
+        settings["inference"].pop("image")
     files = files_of(spec, directory)
     contents = {
         name: None if path is None else tree_digest(path)
         for name, path in (
             ("model", files.model),
-            ("source_directory", files.source_directory),
+            (
+                "source_directory",
+                None if spec.inference.is_image_alone() else files.source_directory,
+            ),
         )
     } | {
         "samples": None if files.samples is None else file_digest(files.samples),

@@ -1,4 +1,4 @@
-"""How a model is served: an entry script, or any server by its command."""
+"""How a model is served: an entry script, any server by its command, or a container image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pydantic import Field, model_validator
 
 from weir.spec.base import Part
 
+IMAGE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}(@sha256:[0-9a-f]{64})?$"
+
 
 class Inference(Part):
     """Either ``entry_script`` (init once, run per request) or ``command`` (any HTTP server).
 
+    On a cluster ``image`` names a container image that holds server and model; with neither of the
+    two others the image's own entry point serves, on the port in PORT.
     Paths are relative to the release file. A command may use ``{port}``, ``{model_dir}`` and
     ``{source_dir}``; PORT and AZUREML_MODEL_DIR are set in its environment too.
     """
@@ -26,6 +30,12 @@ class Inference(Part):
     command: tuple[str, ...] | None = Field(
         None, description="Program and arguments of another model server."
     )
+    image: str | None = Field(
+        None,
+        pattern=IMAGE_PATTERN,
+        description="Container image with server and model, best by digest (name@sha256:…). A"
+        " cluster runs it as it is; this machine runs no images.",
+    )
     scoring_path: str = Field("/score", pattern=r"^/", description="Path that scores a request.")
     health_path: str = Field("/", pattern=r"^/", description="Path that answers 200 when healthy.")
     environment_variables: dict[str, str] = Field(
@@ -34,8 +44,13 @@ class Inference(Part):
 
     @model_validator(mode="after")
     def _one_server(self) -> Self:
-        if (self.entry_script is None) == (self.command is None):
-            raise ValueError("give exactly one of entry_script and command")
+        given = (self.entry_script is not None) + (self.command is not None)
+        if given > 1 or (given == 0 and self.image is None):
+            raise ValueError("give exactly one of entry_script and command, or an image")
         if self.command is not None and not self.command:
             raise ValueError("command is empty; give the program and its arguments")
         return self
+
+    def is_image_alone(self) -> bool:
+        """Whether nothing of this machine's files is served."""
+        return self.entry_script is None and self.command is None

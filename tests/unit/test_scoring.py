@@ -9,7 +9,7 @@ import pytest
 from tests.unit.local.answering import Asked, Reply, answering
 from weir.endpoint import Endpoint
 from weir.errors import PermanentError, TemporaryError
-from weir.local.scoring import LONGEST_BODY, LocalScorer, score_samples
+from weir.scoring import LONGEST_BODY, GatewayScorer, score_samples
 from weir.ports import CheckReport, Keys
 
 KEY = "a-key-nobody-may-see"
@@ -37,7 +37,7 @@ def samples(folder: Path, *lines: str) -> Path:
 
 def score(uri: str | None, path: Path, *, auth_enabled: bool = True) -> CheckReport:
     endpoint = Endpoint(name="fraud", auth_enabled=auth_enabled)
-    return LocalScorer(Gateway(uri)).score(endpoint, "v2", path)
+    return GatewayScorer(Gateway(uri)).score(endpoint, "v2", path)
 
 
 def v2(*_: object) -> Reply:

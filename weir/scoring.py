@@ -27,7 +27,7 @@ class Gateway(Protocol):
     def keys(self, endpoint: str) -> Keys: ...
 
 
-class LocalScorer:
+class GatewayScorer:
     """Sends samples through the gateway of ``traffic``, with the key and a forced version."""
 
     def __init__(self, traffic: Gateway) -> None:

@@ -1,0 +1,137 @@
+"""The cluster itself: reached, new enough, with the Gateway API and a namespace to work in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from weir.errors import PermanentError, WeirError
+from weir.kubernetes.api import Api
+from weir.kubernetes.kinds import GATEWAY_CLASS, NAMESPACE
+from weir.kubernetes.route_manifests import condition, namespace
+from weir.kubernetes.settings import ClusterSettings
+from weir.ports import ClusterStatus
+
+OLDEST = (1, 30)
+"""Sidecars that end after the model server, and a pause before its end, are there since then."""
+
+_GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
+
+
+class KubernetesClusters:
+    """Implements ``Clusters``: attaches to a cluster that is there. It makes no cluster."""
+
+    def __init__(self, api: Api, settings: ClusterSettings) -> None:
+        self._api, self._settings = api, settings
+        self._is_fit = False
+
+    def status(self) -> ClusterStatus:
+        try:
+            version = self._version()
+        except WeirError as error:
+            return ClusterStatus(self._api.where, ready=False, message=str(error))
+        return ClusterStatus(self._api.where, ready=True, message=f"Kubernetes {version}")
+
+    def ensure(self) -> ClusterStatus:
+        """See Clusters; the namespace is made when the settings say so.
+
+        What does not change while a process lives is looked at once. Raises PermanentError
+        ``kubernetes.too_old``, ``kubernetes.no_gateway_api``, ``gateway.class_missing``,
+        ``gateway.class_refused``, ``kubernetes.namespace_missing`` or
+        ``kubernetes.namespace_terminating``.
+        """
+        if not self._is_fit:
+            self._require_version()
+            self._require_gateway_api()
+            if self._settings.shared_gateway is None:
+                self._require_class()
+            self._is_fit = True
+        self._ensure_namespace()
+        return ClusterStatus(self._api.where, ready=True)
+
+    def _version(self) -> str:
+        return str(self._api.read("/version", "read its version").get("gitVersion", ""))
+
+    def _require_version(self) -> None:
+        version = self._version()
+        found = re.match(r"v?(\d+)\.(\d+)", version)
+        if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+            raise PermanentError(
+                "kubernetes.too_old",
+                f"the cluster runs Kubernetes {version}, {OLDEST[0]}.{OLDEST[1]} or newer is"
+                " needed.",
+                remedy="Upgrade the cluster.",
+                where=self._api.where,
+            )
+
+    def _require_gateway_api(self) -> None:
+        try:
+            self._api.read(_GATEWAY_API, "look for the Gateway API")
+        except WeirError as error:
+            if error.reason not in ("kubernetes.no_gateway_api", "kubernetes.missing"):
+                raise
+            raise PermanentError(
+                "kubernetes.no_gateway_api",
+                "the cluster does not have the Gateway API.",
+                remedy="Install its standard channel; on AKS: az aks update --enable-gateway-api.",
+                where=self._api.where,
+            ) from error
+
+    def _require_class(self) -> None:
+        wanted = self._settings.gateway_class
+        found = self._api.get(GATEWAY_CLASS, wanted)
+        if found is None:
+            there, _ = self._api.list(GATEWAY_CLASS)
+            known = ", ".join(str(one["metadata"]["name"]) for one in there) or "none"
+            raise PermanentError(
+                "gateway.class_missing",
+                f"the cluster has no GatewayClass {wanted}; there is {known}.",
+                remedy="Correct gateway_class in the platform block, or install the class; on AKS"
+                " the application routing add-on brings approuting-istio.",
+                where=self._api.where,
+            )
+        accepted = condition(found, "Accepted")
+        if accepted is not None and accepted.get("status") == "False":
+            raise PermanentError(
+                "gateway.class_refused",
+                f"GatewayClass {wanted} is not accepted by its controller: {_words(accepted)}.",
+                remedy="Correct the class, or choose another one in the platform block.",
+                where=self._api.where,
+            )
+
+    def _ensure_namespace(self) -> None:
+        found = self._found_namespace()
+        if found is not None and found.get("status", {}).get("phase") == "Terminating":
+            raise PermanentError(
+                "kubernetes.namespace_terminating",
+                f"namespace {self._settings.namespace} is being deleted.",
+                remedy="Wait until it is gone, then release again; or choose another namespace in"
+                " the platform block.",
+                where=self._api.where,
+            )
+        if found is not None:
+            return
+        if not self._settings.create_namespace:
+            raise PermanentError(
+                "kubernetes.namespace_missing",
+                f"there is no namespace {self._settings.namespace}.",
+                remedy="Make it, or set create_namespace in the platform block.",
+                where=self._api.where,
+            )
+        self._api.apply(namespace(self._settings))
+
+    def _found_namespace(self) -> Mapping[str, Any] | None:
+        """The namespace; an empty one where weir may not look, and so takes it to be there."""
+        try:
+            return self._api.get(NAMESPACE, self._settings.namespace)
+        except WeirError as error:
+            if error.reason == "kubernetes.forbidden":
+                return {}
+            raise
+
+
+def _words(accepted: Mapping[str, Any]) -> str:
+    return f"{accepted.get('reason')}, {str(accepted.get('message') or '').rstrip('.')}"
+
+

@@ -1,0 +1,58 @@
+"""What would change in an object, a field a line. Pure; the server has worked it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from weir.spec.text import printable
+
+_SERVERS_OWN = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
+_LONGEST_VALUE = 80
+_HIDDEN_KINDS = ("Secret",)
+
+
+def difference(present: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> tuple[str, ...]:
+    """Lines such as "~ Deployment fraud--v2: spec.replicas: 2 -> 3"; none when nothing changes.
+
+    ``present`` is the object as the server has it, ``wanted`` what a dry run made of it. Values of
+    a Secret are not shown.
+    """
+    title = f"{wanted['kind']} {wanted['metadata']['name']}"
+    if present is None:
+        return (f"+ {title}",)
+    shows_values = wanted["kind"] not in _HIDDEN_KINDS
+    return tuple(
+        f"~ {title}: {place}" + (f": {_shown(old)} -> {_shown(new)}" if shows_values else "")
+        for place, old, new in _changes(_told(present), _told(wanted), "")
+    )
+
+
+def _told(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without what the server keeps for itself."""
+    metadata = {
+        key: value for key, value in thing["metadata"].items() if key not in _SERVERS_OWN
+    }
+    rest = {key: value for key, value in thing.items() if key not in ("status", "metadata")}
+    return {**rest, "metadata": metadata}
+
+
+def _changes(old: Any, new: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _changes(old.get(key), new.get(key), f"{place}.{key}" if place else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for number, (one, other) in enumerate(zip(old, new, strict=True)):
+            name = other.get("name", number) if isinstance(other, dict) else number
+            yield from _changes(one, other, f"{place}[{name}]")
+    else:
+        yield place, old, new
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = printable(str(value).replace("\n", " "))
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,0 +1,35 @@
+"""Images that somebody else built: a release names one, and nodes pull it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weir.errors import UserError
+from weir.ports import BuildContext, Image
+
+
+class NamedImages:
+    """Implements ``Images`` without building: what the release file names is what runs.
+
+    Whether a registry has the image, the node finds out that is to run it.
+    """
+
+    def digest(self, context: BuildContext) -> str:
+        """Raises UserError ``image.not_named``."""
+        image = context.inference.image
+        if image is None:
+            raise UserError(
+                "image.not_named",
+                "the release names no container image, and this platform builds none.",
+                remedy="Build one that holds server and model, push it, and name it in"
+                " inference.image, best by digest.",
+                where="inference.image",
+            )
+        return image
+
+    def build(self, context: BuildContext) -> Image:
+        """Raises UserError ``image.not_named``."""
+        return Image(self.digest(context), built=False)
+
+    def retain(self, digests: Sequence[str]) -> None:
+        """Nothing: a registry's images are not weir's to remove."""

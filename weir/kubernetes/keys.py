@@ -1,0 +1,151 @@
+"""The keys of an endpoint: one Secret, which the guards of all its versions read."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from weir.envoy.guard import AUTH_FILE
+from weir.envoy.guard_auth import TokenRules, auth_file
+from weir.errors import PermanentError
+from weir.kubernetes import names
+from weir.kubernetes.answers import Conflict
+from weir.kubernetes.api import Api
+from weir.kubernetes.kinds import POD, SECRET, Object, name_of
+from weir.kubernetes.settings import ClusterSettings
+from weir.kubernetes.version_manifests import owned_by
+from weir.ports import Keys
+
+AUTH = "weir/auth"
+"""Annotation: what callers have to show; keys, tokens or nothing."""
+
+KEYS_AT = "weir/keys-at"
+"""Annotation of pods, changed with the keys: it has the kubelet look at the Secret at once."""
+
+_ATTEMPTS = 10
+
+
+class EndpointKeys:
+    """Reads and writes the Secrets. ``settle`` remembers what it has seen to be right."""
+
+    def __init__(self, api: Api, settings: ClusterSettings) -> None:
+        self._api, self._settings = api, settings
+        self._settled: dict[str, str] = {}
+
+    def ensure(self, endpoint: str, auth_enabled: bool, owner: Object) -> None:
+        """The Secret is there; what it holds is never changed by this."""
+        if self._api.get(SECRET, names.of_keys(endpoint)) is not None:
+            return
+        made = Keys(primary=_new_key(), secondary=_new_key())
+        manifest = SECRET.object(
+            names.of_keys(endpoint), names.endpoint_labels(endpoint), {AUTH: self._mode(auth_enabled)}
+        )
+        manifest["type"] = "Opaque"
+        manifest["data"] = self._data(made, auth_enabled)
+        try:
+            self._api.create(owned_by(manifest, owner))
+        except Conflict:
+            return
+        self._settled[endpoint] = self._mode(auth_enabled)
+
+    def settle(self, endpoint: str, auth_enabled: bool) -> None:
+        """Callers have to show what the endpoint wants of them."""
+        mode = self._mode(auth_enabled)
+        if self._settled.get(endpoint) == mode:
+            return
+        secret = self._secret(endpoint)
+        if secret["metadata"].get("annotations", {}).get(AUTH) != mode:
+            self._write(endpoint, secret, _keys_in(secret), auth_enabled)
+        self._settled[endpoint] = mode
+
+    def read(self, endpoint: str) -> Keys:
+        """Raises PermanentError ``gateway.unknown``."""
+        return _keys_in(self._secret(endpoint))
+
+    def rotate(self, endpoint: str, which: Literal["primary", "secondary"]) -> Keys:
+        """One key is new; guards take it up as soon as the kubelet passes it on."""
+        for _ in range(_ATTEMPTS):
+            secret = self._secret(endpoint)
+            changed = replace(_keys_in(secret), **{which: _new_key()})
+            mode = secret["metadata"].get("annotations", {}).get(AUTH)
+            try:
+                written = self._write(endpoint, secret, changed, mode != "nothing")
+            except Conflict:
+                continue
+            self._nudge(endpoint, str(written["metadata"]["resourceVersion"]))
+            return changed
+        raise Conflict(
+            "kubernetes.conflict",
+            "somebody else keeps changing the keys.",
+            remedy="Run the command again.",
+            where=f"endpoint {endpoint}",
+        )
+
+    def forget(self, endpoint: str) -> None:
+        """The endpoint is gone."""
+        self._settled.pop(endpoint, None)
+
+    def _secret(self, endpoint: str) -> Object:
+        found = self._api.get(SECRET, names.of_keys(endpoint))
+        if found is None:
+            raise PermanentError(
+                "gateway.unknown",
+                f"endpoint {endpoint} has no keys.",
+                remedy="Release a version to it: that makes them.",
+                where=self._api.where,
+            )
+        return found
+
+    def _write(self, endpoint: str, secret: Object, keys: Keys, auth_enabled: bool) -> Object:
+        change = {
+            "metadata": {
+                "resourceVersion": secret["metadata"]["resourceVersion"],
+                "annotations": {AUTH: self._mode(auth_enabled)},
+            },
+            "data": self._data(keys, auth_enabled),
+        }
+        return self._api.patch(SECRET, names.of_keys(endpoint), change)
+
+    def _nudge(self, endpoint: str, version: str) -> None:
+        pods, _ = self._api.list(POD, {names.ENDPOINT: endpoint})
+        for pod in pods:
+            if "deletionTimestamp" not in pod["metadata"]:
+                self._api.patch(
+                    POD, name_of(pod), {"metadata": {"annotations": {KEYS_AT: version}}}
+                )
+
+    def _mode(self, auth_enabled: bool) -> str:
+        if not auth_enabled:
+            return "nothing"
+        return "tokens" if self._settings.token_issuer else "keys"
+
+    def _data(self, keys: Keys, auth_enabled: bool) -> dict[str, str]:
+        shown: Keys | TokenRules | None = keys if auth_enabled else None
+        if auth_enabled and self._settings.token_issuer:
+            shown = TokenRules(
+                issuer=self._settings.token_issuer,
+                audiences=self._settings.token_audiences,
+                jwks=self._settings.token_jwks,
+            )
+        texts = {
+            "primary": keys.primary,
+            "secondary": keys.secondary,
+            AUTH_FILE: auth_file(shown),
+        }
+        return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+
+
+def _keys_in(secret: Mapping[str, Any]) -> Keys:
+    data = secret.get("data") or {}
+
+    def text(name: str) -> str:
+        return base64.b64decode(data.get(name, "")).decode("utf-8", "replace")
+
+    return Keys(primary=text("primary"), secondary=text("secondary"))
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,51 @@
+"""The cluster as a platform: every port, served by one API server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubernetes import client
+
+from weir.clock import SystemClock
+from weir.kubernetes.api import PATIENCE_SECONDS, Api
+from weir.kubernetes.clusters import KubernetesClusters
+from weir.kubernetes.images import NamedImages
+from weir.kubernetes.settings import ClusterSettings
+from weir.kubernetes.state import KubernetesState
+from weir.kubernetes.telemetry import GuardLogs
+from weir.kubernetes.traffic import KubernetesTraffic
+from weir.kubernetes.windows import KubernetesWindows
+from weir.kubernetes.workloads import KubernetesWorkloads
+from weir.ports import Models, Platform, Telemetry
+from weir.scoring import GatewayScorer
+
+
+def kubernetes_platform(
+    connection: client.ApiClient,
+    settings: ClusterSettings,
+    models: Models,
+    cache: Path,
+    *,
+    telemetry: Telemetry | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Platform:
+    """The platform in one namespace of the cluster. Asks nothing yet.
+
+    ``models`` is the registry; ``cache`` a folder of this machine for what can be made again.
+    Without ``telemetry`` the guards' access logs are read through the API server.
+    """
+    api = Api(connection, settings.namespace, patience_seconds)
+    traffic = KubernetesTraffic(api, settings)
+    return Platform(
+        name="kubernetes",
+        clusters=KubernetesClusters(api, settings),
+        images=NamedImages(),
+        workloads=KubernetesWorkloads(api, settings),
+        traffic=traffic,
+        telemetry=telemetry or GuardLogs(api, cache),
+        models=models,
+        state=KubernetesState(api),
+        windows=KubernetesWindows(api),
+        scorer=GatewayScorer(traffic),
+        clock=SystemClock(),
+    )

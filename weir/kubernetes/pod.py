@@ -1,0 +1,265 @@
+"""The pod of a version: the model server, and weir's guard in front of it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from weir.endpoint import Version
+from weir.envoy.guard import (
+    AUTH_DIRECTORY,
+    AUTH_FILE,
+    CONFIG_DIRECTORY,
+    GUARD_PORT,
+    MODEL_PORT,
+    PROBE_PORT,
+    RUN_DIRECTORY,
+    guard_command,
+)
+from weir.kubernetes import names
+from weir.kubernetes.kinds import Object
+from weir.kubernetes.settings import ClusterSettings, Toleration
+from weir.serving import (
+    busy_seconds,
+    common_environment,
+    entry_script_arguments,
+    entry_script_environment,
+    grace_seconds,
+)
+
+MODEL = "model"
+GUARD = "guard"
+
+SOURCE_DIRECTORY = "/opt/weir/source"
+MODEL_DIRECTORY = "/opt/weir/model/1"
+"""Where an image that weir describes has its parts. The last part is the model's version, which the
+Azure ML server wants to be a number."""
+
+PROPAGATION_SECONDS = 10
+"""How long gateways may go on sending to a pod that is being deleted."""
+
+_USER = 10001
+_GUARD_CPU, _GUARD_MEMORY, _GUARD_MEMORY_LIMIT = "100m", "96Mi", "512Mi"
+
+
+def pod_template(
+    endpoint: str, version: Version, settings: ClusterSettings, guard_digest: str
+) -> Object:
+    """The template of a version's pods. ``guard_digest`` changes with the guard's configuration."""
+    has_gpu = version.deployment.gpu_cores > 0
+    selector = dict(settings.node_selector) | (dict(settings.gpu_node_selector) if has_gpu else {})
+    tolerations = settings.tolerations + (settings.gpu_tolerations if has_gpu else ())
+    drain_seconds = _drain_seconds(version)
+    spec: Object = {
+        "serviceAccountName": names.of_version(endpoint, version.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": math.ceil(drain_seconds + grace_seconds(version)) + 5,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            _spread(endpoint, version.name, key)
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ],
+        # A sidecar starts before the model server and ends after it.
+        "initContainers": [_guard(settings)],
+        "containers": [_model(version, settings, drain_seconds)],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "guard-run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {
+                "name": "guard-config",
+                "configMap": {"name": names.of_version(endpoint, version.name)},
+            },
+            {
+                "name": "guard-auth",
+                "secret": {
+                    "secretName": names.of_keys(endpoint),
+                    "items": [{"key": AUTH_FILE, "path": AUTH_FILE}],
+                    "defaultMode": 0o440,
+                },
+            },
+        ],
+    }
+    if selector:
+        spec["nodeSelector"] = selector
+    if tolerations:
+        spec["tolerations"] = [_toleration(one) for one in tolerations]
+    if settings.image_pull_secret:
+        spec["imagePullSecrets"] = [{"name": settings.image_pull_secret}]
+    return {
+        "metadata": {
+            "labels": names.version_labels(endpoint, version.name),
+            "annotations": {"weir/guard-config": guard_digest},
+        },
+        "spec": spec,
+    }
+
+
+def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> Object:
+    deployment, liveness = version.deployment, version.deployment.liveness
+    timeout_seconds = math.ceil(liveness.timeout_seconds + busy_seconds(version))
+    probe = {
+        "httpGet": {"path": version.inference.health_path, "port": PROBE_PORT},
+        "timeoutSeconds": timeout_seconds,
+        "failureThreshold": liveness.failure_threshold,
+    }
+    container: Object = {
+        "name": MODEL,
+        "image": version.image,
+        "env": [
+            {"name": name, "value": value} for name, value in sorted(_environment(version).items())
+        ],
+        "resources": _resources(version, settings),
+        "securityContext": _security(),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 in the container
+        "readinessProbe": {
+            **probe,
+            "periodSeconds": 1,
+            "successThreshold": liveness.success_threshold,
+        },
+        "livenessProbe": {
+            **probe,
+            "periodSeconds": math.ceil(liveness.period_seconds),
+            "initialDelaySeconds": math.ceil(liveness.initial_delay_seconds),
+            "successThreshold": 1,
+        },
+        # Gateways still send for a moment to a pod that is being deleted.
+        "lifecycle": {"preStop": {"sleep": {"seconds": drain_seconds}}},
+    }
+    arguments = _arguments(version)
+    if arguments:
+        container["command"] = list(arguments)
+    if deployment.gpu_cores:
+        container["resources"].setdefault("limits", {})[settings.gpu_resource] = str(
+            deployment.gpu_cores
+        )
+    return container
+
+
+def _guard(settings: ClusterSettings) -> Object:
+    listens = {"tcpSocket": {"port": GUARD_PORT}}
+    return {
+        "name": GUARD,
+        "image": settings.guard_image,
+        "restartPolicy": "Always",
+        "command": ["envoy"],
+        "args": list(guard_command()),
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "ports": [
+            {"name": "scoring", "containerPort": GUARD_PORT, "protocol": "TCP"},
+            {"name": "probe", "containerPort": PROBE_PORT, "protocol": "TCP"},
+        ],
+        "resources": {
+            "requests": {"cpu": _GUARD_CPU, "memory": _GUARD_MEMORY},
+            "limits": {"memory": _GUARD_MEMORY_LIMIT},
+        },
+        "securityContext": _security(),
+        "startupProbe": {**listens, "periodSeconds": 1, "failureThreshold": 60},
+        "readinessProbe": {**listens, "periodSeconds": 5},
+        "volumeMounts": [
+            {"name": "guard-config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "guard-auth", "mountPath": AUTH_DIRECTORY, "readOnly": True},
+            {"name": "guard-run", "mountPath": RUN_DIRECTORY},
+        ],
+    }
+
+
+def _drain_seconds(version: Version) -> int:
+    """How long a model server is left alone before it is told to end.
+
+    The entry script's server answers what it has when it is told to. Of another server nobody
+    knows, so that it is only told when its last request must have been answered.
+    """
+    if version.inference.entry_script is not None:
+        return PROPAGATION_SECONDS
+    return PROPAGATION_SECONDS + math.ceil(grace_seconds(version))
+
+
+def _arguments(version: Version) -> tuple[str, ...]:
+    """Empty where the image's own entry point serves."""
+    inference = version.inference
+    if inference.entry_script is not None:
+        return entry_script_arguments(version, "python", str(MODEL_PORT))
+    places = {
+        "{port}": str(MODEL_PORT),
+        "{model_dir}": MODEL_DIRECTORY,
+        "{source_dir}": SOURCE_DIRECTORY,
+    }
+    filled = list(inference.command or ())
+    for name, place in places.items():
+        filled = [argument.replace(name, place) for argument in filled]
+    return tuple(filled)
+
+
+def _environment(version: Version) -> dict[str, str]:
+    # An image that somebody else built may have its parts elsewhere: the release file can say so.
+    return {
+        "PORT": str(MODEL_PORT),
+        "HOME": "/tmp",  # noqa: S108 in the container
+        **common_environment(version),
+        "AZUREML_MODEL_DIR": MODEL_DIRECTORY,
+        **entry_script_environment(version, SOURCE_DIRECTORY),
+        **version.inference.environment_variables,
+    }
+
+
+def _resources(version: Version, settings: ClusterSettings) -> Object:
+    deployment = version.deployment
+    found: Object = {
+        "requests": {
+            "cpu": cores(deployment.cpu_cores),
+            "memory": megabytes(deployment.memory_gb),
+        }
+    }
+    limits = {}
+    if deployment.cpu_cores_limit is not None:
+        limits["cpu"] = cores(deployment.cpu_cores_limit)
+    if deployment.memory_gb_limit is not None:
+        limits["memory"] = megabytes(deployment.memory_gb_limit)
+    if limits:
+        found["limits"] = limits
+    return found
+
+
+def cores(number: float) -> str:
+    """Cores as a quantity, rounded up to a thousandth: 0.1 is 100m."""
+    thousandths = math.ceil(round(number * 1000, 6))
+    return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"
+
+
+def megabytes(gigabytes: float) -> str:
+    """Memory as a quantity, rounded up to a megabyte: 0.5 is 500M."""
+    return f"{math.ceil(round(gigabytes * 1000, 6))}M"
+
+
+def _security() -> Object:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _spread(endpoint: str, version: str, topology_key: str) -> Object:
+    return {
+        "maxSkew": 1,
+        "topologyKey": topology_key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": names.version_selector(endpoint, version)},
+    }
+
+
+def _toleration(toleration: Toleration) -> Mapping[str, Any]:
+    found = {"key": toleration.key, "operator": "Equal" if toleration.value else "Exists"}
+    if toleration.value:
+        found["value"] = toleration.value
+    if toleration.effect:
+        found["effect"] = toleration.effect
+    return found

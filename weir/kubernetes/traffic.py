@@ -1,0 +1,378 @@
+"""The gateway of an endpoint: an HTTPRoute with weights, on a Gateway of its own or a shared one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from weir.endpoint import Endpoint, Split
+from weir.envoy import SCORING_PATH
+from weir.errors import PermanentError, TemporaryError
+from weir.kubernetes import names
+from weir.kubernetes.answers import Conflict, FieldConflict
+from weir.kubernetes.api import Api
+from weir.kubernetes.following import Following
+from weir.kubernetes.keys import EndpointKeys
+from weir.kubernetes.kinds import DEPLOYMENT, GATEWAY, ROUTE, SECRET, Object
+from weir.kubernetes.route_manifests import (
+    address_of,
+    condition,
+    gateway,
+    parent,
+    refusals,
+    route,
+    split_of,
+)
+from weir.kubernetes.settings import ClusterSettings
+from weir.kubernetes.version_manifests import owned_by
+from weir.ports import Keys
+
+ACKNOWLEDGE_SECONDS = 30.0
+_ATTEMPTS = 10
+_HTTPS = 443
+
+
+@dataclass(frozen=True)
+class _Door:
+    """How callers reach an endpoint."""
+
+    gateway: str
+    namespace: str
+    address: str
+
+
+class KubernetesTraffic:
+    """Implements ``Traffic``. How many requests are under way is not known here.
+
+    A split is one server-side apply of the HTTPRoute. What somebody else has changed in it is
+    never overwritten unless ``reclaim`` was asked for.
+    """
+
+    def __init__(self, api: Api, settings: ClusterSettings) -> None:
+        self._api, self._settings = api, settings
+        self._keys = EndpointKeys(api, settings)
+        self._followed: dict[str, Following] = {}
+        self._doors: dict[str, _Door] = {}
+        self._reclaimed: set[str] = set()
+
+    def ensure(self, endpoint: Endpoint) -> Endpoint:
+        """See Traffic. A port of this machine means nothing here and stays as it is.
+
+        Raises PermanentError ``gateway.not_programmed`` when the Gateway's controller does not
+        get it ready in time.
+        """
+        found = self._route(endpoint.name)
+        if found is None:
+            found = self._api.apply(route(endpoint, self._settings))
+            self._follow(endpoint.name, found)
+        self._keys.ensure(endpoint.name, endpoint.auth_enabled, found)
+        own = gateway(endpoint.name, self._settings)
+        if own is not None:
+            self._api.apply(owned_by(own, found))
+        self._await_gateway(endpoint.name)
+        return endpoint if endpoint.port else endpoint.with_port(self._settings.gateway_port)
+
+    def apply(self, endpoint: Endpoint) -> datetime:
+        """See Traffic. The route keeps what was applied also when nobody acknowledges it.
+
+        Raises TemporaryError ``version.not_ready`` for more traffic to a version without an
+        available replica, and PermanentError ``gateway.changed_by_others`` or
+        ``gateway.route_refused``.
+        """
+        present = self._route(endpoint.name)
+        if present is None:
+            raise _unknown(endpoint.name, self._api.where)
+        self._require_available(endpoint, split_of(endpoint.name, present))
+        self._keys.settle(endpoint.name, endpoint.auth_enabled)
+        written = self._write(endpoint, present)
+        self._follow(endpoint.name, written).put(written)
+        self._await_acknowledgement(endpoint.name, int(written["metadata"]["generation"]))
+        # A controller says that it has accepted a route, and then tells its proxies.
+        time.sleep(self._settings.propagation_seconds)
+        return datetime.now(UTC)
+
+    def split(self, endpoint: str) -> Split | None:
+        found = self._route(endpoint)
+        return None if found is None else split_of(endpoint, found)
+
+    def in_flight(self, endpoint: str) -> Mapping[str, int]:  # noqa: ARG002 nobody counts them here
+        return {}
+
+    def trouble(self, endpoint: str) -> str:
+        """See Traffic; also says who else has changed the route's rules."""
+        found = self._route(endpoint)
+        if found is None:
+            return ""
+        door = self._gateway_object(endpoint)
+        if door is None:
+            return "its Gateway is gone"
+        programmed = condition(door, "Programmed")
+        if programmed is not None and programmed.get("status") != "True":
+            return f"its Gateway is not programmed: {_words(programmed)}"
+        _, objections = refusals(found, parent(endpoint, self._settings))
+        if objections:
+            return f"its route is refused: {objections}"
+        others = other_managers(found)
+        return f"its split was changed by {', '.join(others)}" if others else ""
+
+    def scoring_uri(self, endpoint: str) -> str | None:
+        if self._route(endpoint) is None:
+            return None
+        host = self._settings.host(endpoint)
+        address = host or self._address(endpoint)
+        if not address:
+            return None
+        port = self._settings.gateway_port
+        is_secure = bool(self._settings.tls_secret) or port == _HTTPS
+        scheme, usual = ("https", _HTTPS) if is_secure else ("http", 80)
+        shown_port = "" if port == usual else f":{port}"
+        prefix = self._settings.path_prefix(endpoint).rstrip("/")
+        return f"{scheme}://{address}{shown_port}{prefix}{SCORING_PATH}"
+
+    def keys(self, endpoint: str) -> Keys:
+        return self._keys.read(endpoint)
+
+    def rotate_key(self, endpoint: str, which: Literal["primary", "secondary"]) -> Keys:
+        """See Traffic; the old key is refused once the kubelets have passed the new one on."""
+        return self._keys.rotate(endpoint, which)
+
+    def reclaim(self, endpoint: str) -> tuple[str, ...]:
+        found = self._route(endpoint)
+        others = () if found is None else other_managers(found)
+        if others:
+            self._reclaimed.add(endpoint)
+        return others
+
+    def remove(self, endpoint: str) -> None:
+        """The route, and with it whatever it owns. Idempotent."""
+        name = names.of_route(endpoint)
+        found = self._api.get(ROUTE, name)
+        if found is not None:
+            self._api.delete(ROUTE, name, foreground=True)
+            self._await_gone(endpoint, found)
+        # What an interrupted or orphaning removal has left.
+        if self._settings.shared_gateway is None:
+            self._api.delete(GATEWAY, name)
+        self._api.delete(SECRET, names.of_keys(endpoint))
+        self._forget(endpoint)
+
+    def _route(self, endpoint: str) -> Object | None:
+        followed = self._followed.get(endpoint)
+        name = names.of_route(endpoint)
+        if followed is not None and followed.is_live:
+            return followed.get(name)
+        return self._api.get(ROUTE, name)
+
+    def _follow(self, endpoint: str, seed: Object) -> Following:
+        followed = self._followed.get(endpoint)
+        if followed is None:
+            name = names.of_route(endpoint)
+            followed = Following(self._api, ROUTE, name=name, seed=seed)
+            self._followed[endpoint] = followed
+        return followed
+
+    def _forget(self, endpoint: str) -> None:
+        followed = self._followed.pop(endpoint, None)
+        if followed is not None:
+            followed.close()
+        self._doors.pop(endpoint, None)
+        self._keys.forget(endpoint)
+
+    def _write(self, endpoint: Endpoint, present: Object) -> Object:
+        """One server-side apply on the form of the route that is known."""
+        wanted = route(endpoint, self._settings)
+        force = endpoint.name in self._reclaimed
+        for _ in range(_ATTEMPTS):
+            version = present["metadata"]["resourceVersion"]
+            manifest = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
+            try:
+                written = self._api.apply(manifest, force=force)
+            except FieldConflict as error:
+                raise self._changed_by_others(endpoint, error) from error
+            except Conflict:
+                # Most often the controller's status. What a person changed is a FieldConflict.
+                newer = self._api.get(ROUTE, names.of_route(endpoint.name))
+                if newer is None:
+                    raise _unknown(endpoint.name, self._api.where) from None
+                present = newer
+                continue
+            self._reclaimed.discard(endpoint.name)
+            return written
+        raise Conflict(
+            "kubernetes.conflict",
+            "somebody else keeps changing the route.",
+            remedy="Run the command again.",
+            where=f"endpoint {endpoint.name}",
+        )
+
+    def _changed_by_others(self, endpoint: Endpoint, error: FieldConflict) -> PermanentError:
+        there = self._api.get(ROUTE, names.of_route(endpoint.name))
+        split = None if there is None else split_of(endpoint.name, there)
+        now = f"it is at {split}" if split else "it has no split of weir's"
+        return PermanentError(
+            "gateway.changed_by_others",
+            f"{error.managers} changed the route's rules; {now}, {endpoint.split} was to be set."
+            " Nothing was overwritten.",
+            remedy=f"weir resume {endpoint.name} takes the route back and goes on; weir rollback"
+            f" {endpoint.name} takes it back and puts all on the control.",
+            where=f"endpoint {endpoint.name}",
+        )
+
+    def _require_available(self, endpoint: Endpoint, present: Split | None) -> None:
+        wanted = endpoint.split
+        more = [
+            version
+            for version in (wanted.versions() if wanted else ())
+            if wanted and wanted.percentile(version) > (present.percentile(version) if present else 0)
+        ]
+        if not more:
+            return
+        found, _ = self._api.list(DEPLOYMENT, {names.ENDPOINT: endpoint.name})
+        available = {
+            one["metadata"].get("labels", {}).get(names.VERSION): int(
+                one.get("status", {}).get("availableReplicas") or 0
+            )
+            for one in found
+        }
+        lacking = [version for version in more if not available.get(version)]
+        if lacking:
+            raise TemporaryError(
+                "version.not_ready",
+                f"version {lacking[0]} has no available replica and gets no more traffic.",
+                remedy=f"See weir status {endpoint.name} and weir logs {endpoint.name}"
+                f" {lacking[0]}, then run again.",
+                where=f"endpoint {endpoint.name}",
+            )
+
+    def _await_acknowledgement(self, endpoint: str, generation: int) -> None:
+        followed = self._followed[endpoint]
+        wanted = parent(endpoint, self._settings)
+        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
+        objections = ""
+        while True:
+            seen = followed.changes()
+            found = followed.get(names.of_route(endpoint))
+            if found is not None and int(found["metadata"]["generation"]) >= generation:
+                is_accepted, objections = refusals(found, wanted)
+                if is_accepted:
+                    return
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                break
+            followed.wait(seen, remaining)
+        if objections:
+            raise PermanentError(
+                "gateway.route_refused",
+                f"the gateway refuses the route: {objections}.",
+                remedy="Correct what it names in the platform block or at the Gateway, then run"
+                " again.",
+                where=f"endpoint {endpoint}",
+            )
+        raise TemporaryError(
+            "gateway.not_acknowledged",
+            f"no gateway has taken the route within {ACKNOWLEDGE_SECONDS:g} s.",
+            remedy="See that the gateway's controller runs, then run again.",
+            where=f"endpoint {endpoint}",
+        )
+
+    def _await_gateway(self, endpoint: str) -> None:
+        door = self._door(endpoint)
+        api = self._of_namespace(door.namespace)
+        deadline = time.monotonic() + self._settings.gateway_timeout_seconds
+        with Following(api, GATEWAY, name=door.gateway) as followed:
+            followed.objects()
+            while True:
+                seen = followed.changes()
+                found = followed.get(door.gateway)
+                programmed = None if found is None else condition(found, "Programmed")
+                if found is not None and programmed and programmed.get("status") == "True":
+                    if address_of(found):
+                        self._doors[endpoint] = _Door(
+                            door.gateway, door.namespace, address_of(found)
+                        )
+                        return
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise self._not_programmed(endpoint, found, programmed)
+                followed.wait(seen, remaining)
+
+    def _not_programmed(
+        self, endpoint: str, found: Object | None, programmed: Mapping[str, Any] | None
+    ) -> PermanentError:
+        accepted = None if found is None else condition(found, "Accepted")
+        told = [_words(one) for one in (accepted, programmed) if one and one.get("status") != "True"]
+        words = "; ".join(told) or ("it is not there" if found is None else "no controller answers")
+        return PermanentError(
+            "gateway.not_programmed",
+            f"the Gateway was not ready within {self._settings.gateway_timeout_seconds:g} s:"
+            f" {words}.",
+            remedy="See that its class is right and its controller runs, and that a load balancer"
+            " can be had; kubectl describe gateway tells more.",
+            where=f"endpoint {endpoint}, {self._api.where}",
+        )
+
+    def _door(self, endpoint: str) -> _Door:
+        shared = self._settings.shared_gateway
+        if shared is not None:
+            return _Door(shared.name, shared.namespace, "")
+        return _Door(names.of_route(endpoint), self._settings.namespace, "")
+
+    def _gateway_object(self, endpoint: str) -> Object | None:
+        door = self._door(endpoint)
+        return self._of_namespace(door.namespace).get(GATEWAY, door.gateway)
+
+    def _address(self, endpoint: str) -> str:
+        known = self._doors.get(endpoint)
+        if known is not None and known.address:
+            return known.address
+        found = self._gateway_object(endpoint)
+        return "" if found is None else address_of(found)
+
+    def _of_namespace(self, namespace: str) -> Api:
+        return self._api if namespace == self._api.namespace else self._api.in_namespace(namespace)
+
+    def _await_gone(self, endpoint: str, found: Object) -> None:
+        name = names.of_route(endpoint)
+        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
+        followed = self._follow(endpoint, found)
+        while True:
+            seen = followed.changes()
+            if followed.is_live and followed.get(name) is None:
+                return
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TemporaryError(
+                    "gateway.not_gone",
+                    "its route is marked as removed and still there; something holds it back.",
+                    remedy="See its finalizers (kubectl get httproute -o yaml), then run again.",
+                    where=f"endpoint {endpoint}",
+                )
+            followed.wait(seen, remaining)
+
+
+def other_managers(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who else owns the rules of a route: whoever changed them last without weir."""
+    owners = {
+        str(entry.get("manager"))
+        for entry in found["metadata"].get("managedFields") or ()
+        if "f:rules" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        and not (entry.get("manager") == names.MANAGER and entry.get("operation") == "Apply")
+    }
+    return tuple(sorted(owners))
+
+
+def _words(one: Mapping[str, Any]) -> str:
+    message = str(one.get("message") or "").rstrip(".")
+    return f"{one.get('type')} {one.get('status')} ({one.get('reason')}) {message}".strip()
+
+
+def _unknown(endpoint: str, where: str) -> PermanentError:
+    return PermanentError(
+        "gateway.unknown",
+        f"endpoint {endpoint} has no gateway.",
+        remedy="Release a version to it: that makes one.",
+        where=where,
+    )

@@ -1,0 +1,97 @@
+"""A version while it becomes ready: told by watches, so that trouble is known as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from weir.kubernetes import names
+from weir.kubernetes.api import Api
+from weir.kubernetes.following import Following
+from weir.kubernetes.kinds import DEPLOYMENT, EVENT, POD, REPLICA_SET, Object, name_of
+from weir.kubernetes.settings import ClusterSettings
+from weir.kubernetes.workload_status import cannot_make_pods, is_rolled_out, status_of
+from weir.ports import Clock, WorkloadStatus
+
+QUICK_SECONDS = 3.0
+"""A version that is ready by then is not asked for the events of its pods."""
+
+TICK_SECONDS = 2.0
+"""What depends on time alone, such as patience with the scheduler, is looked at so often."""
+
+
+class KubernetesWatch:
+    """Implements ``WorkloadWatch`` for one version."""
+
+    def __init__(self, api: Api, settings: ClusterSettings, endpoint: str, version: str) -> None:
+        self._api, self._settings = api, settings
+        self._endpoint, self._version = endpoint, version
+        self._stack = ExitStack()
+        self._events: Following | None = None
+        self._began = time.monotonic()
+        self._seen = (0, 0)
+
+    def __enter__(self) -> Self:
+        name = names.of_version(self._endpoint, self._version)
+        labels = names.version_selector(self._endpoint, self._version)
+        self._deployments = self._stack.enter_context(
+            Following(self._api, DEPLOYMENT, name=name)
+        )
+        self._pods = self._stack.enter_context(Following(self._api, POD, labels=labels))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def status(self) -> WorkloadStatus | None:
+        self._seen = (self._deployments.changes(), self._pods.changes())
+        deployment = next(iter(self._deployments.objects()), None)
+        pods = self._pods.objects()
+        return status_of(
+            self._version,
+            deployment,
+            pods,
+            replica_sets=self._replica_sets(deployment),
+            events=self._pod_events(deployment, pods),
+            now=datetime.now(UTC),
+            unschedulable_patience_seconds=self._settings.unschedulable_patience_seconds,
+        )
+
+    def wait(self, seconds: float, clock: Clock) -> None:  # noqa: ARG002 the cluster has its own
+        deadline = time.monotonic() + min(seconds, TICK_SECONDS)
+        deployments, pods = self._seen
+        while (remaining := deadline - time.monotonic()) > 0:
+            # Pods change more often; the Deployment's word comes right after theirs.
+            if self._deployments.changes() != deployments:
+                return
+            if self._pods.wait(pods, min(0.05, remaining)) != pods:
+                return
+
+    def _replica_sets(self, deployment: Object | None) -> list[Object]:
+        if not cannot_make_pods(deployment):
+            return []
+        labels = names.version_selector(self._endpoint, self._version)
+        return self._api.list(REPLICA_SET, labels)[0]
+
+    def _pod_events(self, deployment: Object | None, pods: Sequence[Object]) -> list[Object]:
+        if deployment is None or is_rolled_out(deployment):
+            return []
+        if self._events is None and time.monotonic() - self._began > QUICK_SECONDS:
+            self._events = self._stack.enter_context(Following(self._api, EVENT))
+        if self._events is None or not self._events.is_live:
+            return []
+        ours = {name_of(pod) for pod in pods}
+        return [
+            event
+            for event in self._events.objects()
+            if (event.get("involvedObject") or {}).get("name") in ours
+        ]

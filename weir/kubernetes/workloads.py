@@ -1,0 +1,181 @@
+"""Versions as Deployments with a guard in every pod."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from weir.endpoint import Version
+from weir.errors import PermanentError, TemporaryError, WeirError
+from weir.kubernetes import names
+from weir.kubernetes.answers import FieldConflict
+from weir.kubernetes.api import Api
+from weir.kubernetes.differences import difference
+from weir.kubernetes.following import Following
+from weir.kubernetes.kinds import (
+    DEPLOYMENT,
+    EVENT,
+    POD,
+    REPLICA_SET,
+    ROUTE,
+    SERVICE,
+    Object,
+    kind_of,
+    name_of,
+)
+from weir.kubernetes.pod import GUARD, MODEL
+from weir.kubernetes.settings import ClusterSettings
+from weir.kubernetes.version_manifests import dependents, owned_by, service
+from weir.kubernetes.waiting import KubernetesWatch
+from weir.kubernetes.workload_status import cannot_make_pods, is_rolled_out, status_of
+from weir.ports import WorkloadStatus
+
+GATEWAY = "gateway"
+GONE_MARGIN_SECONDS = 60.0
+_LOOKED_AT = 3
+
+
+class KubernetesWorkloads:
+    """Implements ``Workloads``. A version's Service owns whatever else belongs to it."""
+
+    def __init__(self, api: Api, settings: ClusterSettings) -> None:
+        self._api, self._settings = api, settings
+
+    def apply(self, endpoint: str, version: Version) -> None:
+        """See Workloads. Fields that others own stay as they are.
+
+        Raises PermanentError ``workload.field_conflict`` where weir and somebody else set one field.
+        """
+        route = self._api.get(ROUTE, names.of_route(endpoint))
+        root = self._apply(service(endpoint, version), route)
+        for manifest in dependents(endpoint, version, self._settings):
+            self._apply(manifest, root)
+
+    def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
+        """See Workloads: what the API server itself says that ``apply`` would change."""
+        found: list[str] = []
+        for manifest in (service(endpoint, version), *dependents(endpoint, version, self._settings)):
+            present = self._api.get(kind_of(manifest), name_of(manifest))
+            try:
+                wanted = self._api.apply(manifest, dry_run=True)
+            except FieldConflict as error:
+                found.append(f"! {error.message}")
+                continue
+            except WeirError as error:
+                if error.reason != "kubernetes.namespace_missing":
+                    raise
+                wanted = manifest
+            found += difference(present, wanted)
+        return tuple(found)
+
+    def status(self, endpoint: str, version: str) -> WorkloadStatus | None:
+        deployment = self._api.get(DEPLOYMENT, names.of_version(endpoint, version))
+        labels = names.version_selector(endpoint, version)
+        pods, _ = self._api.list(POD, labels)
+        events: list[Object] = []
+        replica_sets: list[Object] = []
+        if deployment is not None and not is_rolled_out(deployment):
+            for pod in pods[:_LOOKED_AT]:
+                about = f"involvedObject.kind=Pod,involvedObject.name={name_of(pod)}"
+                events += self._api.list(EVENT, fields=about)[0]
+            if cannot_make_pods(deployment):
+                replica_sets, _ = self._api.list(REPLICA_SET, labels)
+        return status_of(
+            version,
+            deployment,
+            pods,
+            replica_sets=replica_sets,
+            events=events,
+            now=datetime.now(UTC),
+            unschedulable_patience_seconds=self._settings.unschedulable_patience_seconds,
+        )
+
+    def watch(self, endpoint: str, version: str) -> KubernetesWatch:
+        return KubernetesWatch(self._api, self._settings, endpoint, version)
+
+    def versions(self, endpoint: str) -> tuple[str, ...]:
+        labels = {names.ENDPOINT: endpoint}
+        services, _ = self._api.list(SERVICE, labels)
+        pods, _ = self._api.list(POD, labels)
+        found = {one["metadata"]["labels"].get(names.VERSION, "") for one in (*services, *pods)}
+        return tuple(sorted(found - {""}))
+
+    def remove(self, endpoint: str, version: str) -> None:
+        """See Workloads. Raises TemporaryError ``workload.not_gone``."""
+        self._api.delete(SERVICE, names.of_version(endpoint, version), foreground=True)
+        labels = names.version_selector(endpoint, version)
+        with Following(self._api, POD, labels=labels) as pods:
+            longest = max((_grace_seconds(pod) for pod in pods.objects()), default=0.0)
+            deadline = time.monotonic() + longest + GONE_MARGIN_SECONDS
+            while True:
+                seen = pods.changes()
+                left = pods.objects()
+                if not left:
+                    return
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise TemporaryError(
+                        "workload.not_gone",
+                        f"{name_of(left[0])} of version {version} does not end.",
+                        remedy="See why with kubectl describe pod, then run again.",
+                        where=self._api.where,
+                    )
+                pods.wait(seen, remaining)
+
+    def logs(self, endpoint: str, version: str, lines: int) -> Mapping[str, tuple[str, ...]]:
+        """See Workloads. A container that is being restarted is quoted from before its end.
+
+        ``gateway`` stands for the guards of all versions. A pod that is gone has no log any more.
+        """
+        is_guard = version == GATEWAY
+        labels = {names.ENDPOINT: endpoint}
+        if not is_guard:
+            labels = names.version_selector(endpoint, version)
+        pods, _ = self._api.list(POD, labels)
+        container = GUARD if is_guard else MODEL
+        return {name_of(pod): self._log(pod, container, lines) for pod in pods}
+
+    def _apply(self, manifest: Object, owner: Object | None) -> Object:
+        try:
+            return self._api.apply(owned_by(manifest, owner))
+        except FieldConflict as error:
+            raise PermanentError(
+                "workload.field_conflict",
+                error.message,
+                remedy="Undo the other's change (kubectl get -o yaml --show-managed-fields tells"
+                " more), or leave the field out of the release file; then release again.",
+                where=error.where,
+            ) from error
+
+    def _log(self, pod: Object, container: str, lines: int) -> tuple[str, ...]:
+        if lines <= 0:
+            return ()
+        path = f"{POD.path(self._api.namespace, name_of(pod))}/log"
+        query = [("container", container), ("tailLines", str(lines))]
+        if _is_restarting(pod, container):
+            query.append(("previous", "true"))
+        try:
+            text = self._api.text(path, f"read the log of {name_of(pod)}", query)
+        except WeirError:
+            # Nothing has been written yet, or the node does not answer.
+            return ()
+        return tuple(text.splitlines())
+
+
+def _is_restarting(pod: Object, container: str) -> bool:
+    status = pod.get("status") or {}
+    containers = (
+        *(status.get("containerStatuses") or ()),
+        *(status.get("initContainerStatuses") or ()),
+    )
+    return any(
+        one.get("name") == container
+        and int(one.get("restartCount") or 0) > 0
+        and "running" not in (one.get("state") or {})
+        for one in containers
+    )
+
+
+def _grace_seconds(pod: Object) -> float:
+    return float((pod.get("spec") or {}).get("terminationGracePeriodSeconds") or 0)
