@@ -1,5 +1,13 @@
 """Prefect blocks: typed settings; the only place where flows choose adapters."""
 
-from blocks.platform import LOCAL, LocalPlatform, PlatformBlock, open_platform
+from blocks.cluster import KubernetesCluster
+from blocks.platform import LOCAL, LocalPlatform, PlatformBlock, load_platform, open_platform
 
-__all__ = ["LOCAL", "LocalPlatform", "PlatformBlock", "open_platform"]
+__all__ = [
+    "LOCAL",
+    "KubernetesCluster",
+    "LocalPlatform",
+    "PlatformBlock",
+    "load_platform",
+    "open_platform",
+]

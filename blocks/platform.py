@@ -42,19 +42,25 @@ class LocalPlatform(PlatformBlock):
 
 @lru_cache
 def open_platform(reference: str = LOCAL) -> Platform:
-    """``local``, or a saved block as ``weir-local-platform/NAME``.
+    """``local``, or a saved block as ``weir-kubernetes-cluster/NAME``.
 
     Raises UserError ``platform.unknown`` when there is no such block.
     """
+    return load_platform(reference).open()
+
+
+def load_platform(reference: str = LOCAL) -> PlatformBlock:
+    """The block itself. Raises UserError ``platform.unknown``."""
     if reference == LOCAL:
-        return LocalPlatform().open()
+        return LocalPlatform()
     try:
         block = Block.load(reference)
     except ValueError as error:
         raise UserError(
             "platform.unknown",
             f"there is no platform block {reference}.",
-            remedy="Use local, or save a block first: prefect block register -m blocks.",
+            remedy="Use local, or save a block first: prefect block register -m blocks, then"
+            " prefect block create weir-kubernetes-cluster, or in the UI.",
             where="platform",
         ) from error
     if not isinstance(block, PlatformBlock):
@@ -64,4 +70,4 @@ def open_platform(reference: str = LOCAL) -> Platform:
             remedy="Use local or a platform block.",
             where="platform",
         )
-    return block.open()
+    return block

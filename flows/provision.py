@@ -17,5 +17,5 @@ def provision(endpoint: str, platform: str = "local") -> None:
         platform: `local`, or a saved platform block.
     """
     tell_waiting(f"starting what is missing of platform {platform}")
-    port = ensure_platform(endpoint, platform)
-    tell(f"provisioned: platform {platform}, gateway of {endpoint} on port {port}")
+    uri = ensure_platform(endpoint, platform)
+    tell(f"provisioned: platform {platform}, {endpoint} at {uri}")

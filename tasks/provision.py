@@ -7,8 +7,9 @@ from tasks.outward import outward
 from weir.release import steps
 
 
-@outward(timeout_seconds=180)
-def ensure_platform(endpoint: str, platform: str) -> int:
-    """The cluster runs and the endpoint's gateway listens. Returns the gateway's port."""
-    document = steps.provision(*opened(endpoint, platform))
-    return document.endpoint.port or 0
+@outward(timeout_seconds=900)
+def ensure_platform(endpoint: str, platform: str) -> str:
+    """The cluster runs and the endpoint's gateway listens. Returns where callers reach it."""
+    chosen, ledger = opened(endpoint, platform)
+    steps.provision(chosen, ledger)
+    return chosen.traffic.scoring_uri(endpoint) or "no address yet"

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from weir import __version__
-from weir.cli import backtest, demo, judge, lookout, operate, platform, runs
+from weir.cli import backtest, demo, judge, lookout, operate, platform, render, runs
 from weir.cli.output import complain
 from weir.errors import WeirError
 
@@ -30,6 +30,7 @@ app.command("up")(platform.up)
 app.command("down")(platform.down)
 app.command("release")(runs.release)
 app.command("plan")(runs.plan)
+app.command("render")(render.render)
 app.command("register")(runs.register)
 app.command("judge")(judge.judge)
 app.command("backtest")(backtest.backtest_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -102,8 +103,12 @@ def deploy(platform: Platform, ledger: Ledger) -> None:
     platform.workloads.apply(document.endpoint.name, version)
 
 
-def await_ready(platform: Platform, ledger: Ledger) -> int:
+def await_ready(
+    platform: Platform, ledger: Ledger, say: Callable[[str], object] = lambda _: None
+) -> int:
     """Every replica is ready, and the gateway knows the version. Returns their number.
+
+    ``say`` is told what is being waited for.
 
     Raises VersionUnhealthy with the last log lines when they will not become ready.
     """
@@ -115,6 +120,7 @@ def await_ready(platform: Platform, ledger: Ledger) -> int:
         release.version,
         timeout_seconds=release.spec.deployment.ready_timeout_seconds,
         clock=platform.clock,
+        say=say,
     )
     _apply(platform, ledger, ledger.read().endpoint)
     return status.ready()

@@ -1,0 +1,172 @@
+"""A Kubernetes cluster as a platform, saved in Prefect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+
+from blocks.platform import PlatformBlock
+from weir.kubernetes.settings import (
+    DEFAULT_GUARD_IMAGE,
+    ClusterSettings,
+    SharedGateway,
+    Toleration,
+)
+from weir.local.home import default_home
+from weir.local.models import LocalModels
+from weir.ports import Platform
+
+
+class PodToleration(BaseModel):
+    """What pods put up with of a node; an empty value tolerates every value of the key."""
+
+    key: str
+    value: str = ""
+    effect: str = ""
+
+    def chosen(self) -> Toleration:
+        return Toleration(self.key, self.value, self.effect)
+
+
+class KubernetesCluster(PlatformBlock):
+    """A cluster with the Gateway API: AKS, or any other."""
+
+    _block_type_name = "weir Kubernetes Cluster"
+    _block_type_slug = "weir-kubernetes-cluster"
+    _description = "Runs model versions in a Kubernetes cluster, behind its Gateway API."
+
+    kubeconfig: str = Field(
+        default="",
+        title="Kubeconfig path",
+        description="As the worker sees it; KUBECONFIG or ~/.kube/config when empty.",
+    )
+    kubeconfig_text: SecretStr = Field(
+        default=SecretStr(""),
+        title="Kubeconfig",
+        description="The kubeconfig itself, instead of a path.",
+    )
+    context: str = Field(default="", description="The kubeconfig's current one when empty.")
+    in_cluster: bool = Field(
+        default=False,
+        title="In cluster",
+        description="The account of the pod that the worker runs in.",
+    )
+    namespace: str = Field(default="weir", description="Holds every endpoint.")
+    create_namespace: bool = Field(default=False, description="Make the namespace if missing.")
+    gateway_class: str = Field(
+        default="approuting-istio", description="GatewayClass of each endpoint's own Gateway."
+    )
+    shared_gateway: str = Field(
+        default="",
+        title="Shared gateway",
+        description="NAMESPACE/NAME of a Gateway to share, instead of one for each endpoint.",
+        pattern=r"^([a-z0-9-]+/[a-z0-9.-]+)?$",
+    )
+    gateway_port: int = Field(
+        default=80, gt=0, lt=65_536, description="Port of the Gateway's listener."
+    )
+    gateway_annotations: dict[str, str] = Field(
+        default_factory=dict,
+        description="Of each own Gateway, for example of an internal load balancer.",
+    )
+    gateway_timeout_seconds: float = Field(
+        default=300, gt=0, description="How long a Gateway may take to get an address."
+    )
+    host_suffix: str = Field(
+        default="",
+        title="Host suffix",
+        description="Endpoint fraud gets the host fraud.SUFFIX; without one, its own address, or"
+        " the path /fraud of a shared gateway.",
+    )
+    tls_secret: str = Field(
+        default="",
+        title="TLS secret",
+        description="Secret with a certificate in the same namespace: the Gateway then listens"
+        " with TLS on its port.",
+    )
+    image_pull_secret: str = Field(default="", description="Secret to pull images with.")
+    node_selector: dict[str, str] = Field(default_factory=dict, description="For every pod.")
+    tolerations: list[PodToleration] = Field(default_factory=list, description="For every pod.")
+    gpu_node_selector: dict[str, str] = Field(
+        default_factory=dict, description="For versions with gpu_cores, besides the other."
+    )
+    gpu_tolerations: list[PodToleration] = Field(
+        default_factory=lambda: [
+            PodToleration(key=one.key, value=one.value, effect=one.effect)
+            for one in ClusterSettings().gpu_tolerations
+        ],
+        description="For versions with gpu_cores, besides the others.",
+    )
+    guard_image: str = Field(
+        default=DEFAULT_GUARD_IMAGE, description="The Envoy beside every model server."
+    )
+    collector: str = Field(
+        default="",
+        description="host:port of an OpenTelemetry collector (OTLP over HTTP) for the guards.",
+    )
+    token_issuer: str = Field(
+        default="",
+        description="Callers show a token of this issuer instead of a key.",
+    )
+    token_audiences: list[str] = Field(
+        default_factory=list, description="Audiences of which a token has to have one."
+    )
+    token_jwks: str = Field(
+        default="", title="Token keys", description="The issuer's JSON Web Key Set, as text."
+    )
+    unschedulable_patience_seconds: float = Field(
+        default=20,
+        ge=0,
+        description="How long a pod may find no node before its release fails, unless an"
+        " autoscaler has said that it adds one.",
+    )
+    home: str = Field(
+        default="",
+        title="Home folder",
+        description="Holds the model registry of this machine; WEIR_HOME or ~/.weir when empty.",
+    )
+
+    def open(self) -> Platform:
+        """The platform in the cluster. Asks it nothing yet. Raises UserError ``kubernetes.*``."""
+        # The client takes a third of a second and some memory, which only a cluster is worth.
+        from weir.kubernetes.connection import Access, connect
+        from weir.kubernetes.platform import kubernetes_platform
+
+        root = Path(self.home).expanduser() if self.home else default_home()
+        access = Access(
+            kubeconfig_text=self.kubeconfig_text.get_secret_value(),
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            in_cluster=self.in_cluster,
+        )
+        return kubernetes_platform(
+            connect(access), self.settings(), LocalModels(root), root / "cache"
+        )
+
+    def settings(self) -> ClusterSettings:
+        """What the adapters need of this block; nothing of it is a secret."""
+        namespace, _, gateway = self.shared_gateway.partition("/")
+        return ClusterSettings(
+            namespace=self.namespace,
+            create_namespace=self.create_namespace,
+            gateway_class=self.gateway_class,
+            shared_gateway=SharedGateway(gateway, namespace) if gateway else None,
+            gateway_port=self.gateway_port,
+            gateway_annotations=self.gateway_annotations,
+            gateway_timeout_seconds=self.gateway_timeout_seconds,
+            host_suffix=self.host_suffix,
+            tls_secret=self.tls_secret,
+            image_pull_secret=self.image_pull_secret,
+            node_selector=self.node_selector,
+            tolerations=tuple(one.chosen() for one in self.tolerations),
+            gpu_node_selector=self.gpu_node_selector,
+            gpu_tolerations=tuple(one.chosen() for one in self.gpu_tolerations),
+            guard_image=self.guard_image,
+            collector=self.collector,
+            token_issuer=self.token_issuer,
+            token_audiences=tuple(self.token_audiences),
+            token_jwks=self.token_jwks,
+            unschedulable_patience_seconds=self.unschedulable_patience_seconds,
+        )
+
