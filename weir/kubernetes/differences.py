@@ -7,7 +7,11 @@ from typing import Any
 
 from weir.spec.text import printable
 
-_SERVERS_OWN = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
+_SERVERS_OWN = (
+    *("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"),
+    # Who goes together with whom follows from the rest.
+    "ownerReferences",
+)
 _LONGEST_VALUE = 80
 _HIDDEN_KINDS = ("Secret",)
 

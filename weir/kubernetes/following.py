@@ -102,6 +102,14 @@ class Following:
             )
             return self._changes
 
+    def wait_until_gone(self, name: str, timeout_seconds: float) -> None:
+        """Return when there is no such object, or after the time."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (self._is_live and name not in self._objects) or self._has_ended,
+                max(0.0, timeout_seconds),
+            )
+
     def close(self) -> None:
         with self._changed:
             self._has_ended = True

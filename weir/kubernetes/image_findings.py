@@ -80,7 +80,7 @@ def _pull_remedy(container: Container, cause: str) -> str:
         return (
             f"Correct {field}."
             if of_guard
-            else "Correct the registry's name in the platform block."
+            else "Correct inference.image in the release file."
         )
     if OTHER_ARCHITECTURE.search(cause):
         return OTHER_NODES
@@ -90,6 +90,6 @@ def _pull_remedy(container: Container, cause: str) -> str:
             " Secret with its credentials as image_pull_secret of the platform block."
         )
     if container.waiting == "ErrImageNeverPull" or _NOT_THERE.search(cause):
-        again = "Release again: an image that is not in the registry is built and pushed anew."
-        return f"Correct {field}, or put that image there." if of_guard else again
+        field = field if of_guard else "inference.image in the release file"
+        return f"Correct {field}, or push that image, then release again."
     return "Check the registry's name and that the nodes can reach it; the pull is tried again."

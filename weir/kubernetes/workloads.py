@@ -103,25 +103,30 @@ class KubernetesWorkloads:
 
     def remove(self, endpoint: str, version: str) -> None:
         """See Workloads. Raises TemporaryError ``workload.not_gone``."""
-        self._api.delete(SERVICE, names.of_version(endpoint, version), foreground=True)
+        name = names.of_version(endpoint, version)
         labels = names.version_selector(endpoint, version)
-        with Following(self._api, POD, labels=labels) as pods:
+        self._api.delete(SERVICE, name, foreground=True)
+        with (
+            Following(self._api, SERVICE, name=name) as services,
+            Following(self._api, POD, labels=labels) as pods,
+        ):
             longest = max((_grace_seconds(pod) for pod in pods.objects()), default=0.0)
             deadline = time.monotonic() + longest + GONE_MARGIN_SECONDS
-            while True:
-                seen = pods.changes()
-                left = pods.objects()
-                if not left:
-                    return
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise TemporaryError(
-                        "workload.not_gone",
-                        f"{name_of(left[0])} of version {version} does not end.",
-                        remedy="See why with kubectl describe pod, then run again.",
-                        where=self._api.where,
-                    )
-                pods.wait(seen, remaining)
+            # The Service goes last of what the version has; its pods may take longer still.
+            for followed in (services, pods):
+                while left := followed.objects():
+                    self._await_less(followed, left[0], deadline)
+
+    def _await_less(self, followed: Following, one_left: Object, deadline: float) -> None:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise TemporaryError(
+                "workload.not_gone",
+                f"{one_left['kind']} {name_of(one_left)} does not go away.",
+                remedy="See why with kubectl describe, then run again.",
+                where=self._api.where,
+            )
+        followed.wait_until_gone(name_of(one_left), remaining)
 
     def logs(self, endpoint: str, version: str, lines: int) -> Mapping[str, tuple[str, ...]]:
         """See Workloads. A container that is being restarted is quoted from before its end.

@@ -94,20 +94,20 @@ def test_nothing_is_wrong_with_a_pod_that_is_still_starting(calm: Json) -> None:
 @pytest.mark.parametrize(
     ("reason", "message", "final", "remedy"),
     [
-        ("ErrImagePull", NOT_FOUND, True, "Release again"),
+        ("ErrImagePull", NOT_FOUND, True, "inference.image"),
         ("ErrImagePull", REFUSED, True, "image_pull_secret"),
-        ("ErrImagePull", "manifest unknown", True, "Release again"),
+        ("ErrImagePull", "manifest unknown", True, "inference.image"),
         ("ErrImagePull", "pull access denied", True, "image_pull_secret"),
         ("ErrImagePull", "dial tcp 10.0.0.1:443: i/o timeout", False, "nodes can reach it"),
         ("ErrImagePull", "code = Unknown desc = context canceled", False, "reach it"),
         ("ErrImagePull", "no match for platform in manifest: not found", True, "architecture"),
-        ("ImagePullBackOff", f"{BACK_OFF}: ErrImagePull: {NOT_FOUND}", True, "Release again"),
+        ("ImagePullBackOff", f"{BACK_OFF}: ErrImagePull: {NOT_FOUND}", True, "inference.image"),
         ("ImagePullBackOff", f"{BACK_OFF}: ErrImagePull: {REFUSED}", True, "image_pull_secret"),
         ("ImagePullBackOff", BACK_OFF, True, "reach it"),
         ("ImagePullBackOff", f"{BACK_OFF}: 503 Service Unavailable", False, "reach it"),
         ("RegistryUnavailable", "", False, "reach it"),
-        ("ErrImageNeverPull", f'Container image "{IMAGE}" is not present', True, "Release again"),
-        ("InvalidImageName", "invalid reference format", True, "platform block"),
+        ("ErrImageNeverPull", f'Container image "{IMAGE}" is not present', True, "inference.image"),
+        ("InvalidImageName", "invalid reference format", True, "inference.image"),
     ],
 )
 def test_an_image_that_cannot_be_pulled_is_named_with_what_to_do(
