@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(body) if body.startswith(b"{") else {}
         time.sleep(asked.get("sleep_ms", 0) / 1000)
         seen = {key.lower(): value for key, value in self.headers.items()}
-        answer = {"name": self.name, "length": length, "headers": seen}
+        answer = {"name": self.name, "path": self.path, "length": length, "headers": seen}
         extra = asked.get("response_headers", {})
         self._answer(asked.get("status", 200), json.dumps(answer).encode(), extra, "break" in asked)
 

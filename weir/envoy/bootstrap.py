@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from weir.envoy.resources import typed
+from weir.envoy.resources import file_source, typed
+
+LISTENERS = "lds.yaml"
+CLUSTERS = "cds.yaml"
 
 FLUSH_SECONDS = 0.1
 """How long an access log line may wait in Envoy's memory."""
@@ -14,13 +18,22 @@ FLUSH_SECONDS = 0.1
 
 def bootstrap(endpoint: str, directory: Path, admin_socket: Path) -> str:
     """The bootstrap file: listeners and clusters from ``directory``, admin on a private socket."""
+    document = bootstrap_document(
+        {"id": endpoint, "cluster": "weir"},
+        file_source(directory / LISTENERS),
+        file_source(directory / CLUSTERS),
+        admin_socket,
+    )
+    return bootstrap_text(document)
 
-    def source(name: str) -> dict[str, object]:
-        return {
-            "resource_api_version": "V3",
-            "path_config_source": {"path": str(directory / name)},
-        }
 
+def bootstrap_document(
+    node: dict[str, Any],
+    listeners: dict[str, Any],
+    clusters: dict[str, Any],
+    admin_socket: Path,
+) -> dict[str, Any]:
+    """A bootstrap with nothing static in it; the arguments are who it is and two sources."""
     # Far above what a machine serves; Envoy warns in its log where there is no limit.
     connections = {
         "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -30,12 +43,9 @@ def bootstrap(endpoint: str, directory: Path, admin_socket: Path) -> str:
             max_active_downstream_connections=50_000,
         ),
     }
-    document = {
-        "node": {"id": endpoint, "cluster": "weir"},
-        "dynamic_resources": {
-            "lds_config": source("lds.yaml"),
-            "cds_config": source("cds.yaml"),
-        },
+    return {
+        "node": node,
+        "dynamic_resources": {"lds_config": listeners, "cds_config": clusters},
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
         "bootstrap_extensions": [
             {
@@ -47,6 +57,10 @@ def bootstrap(endpoint: str, directory: Path, admin_socket: Path) -> str:
         ],
         "overload_manager": {"resource_monitors": [connections]},
     }
+
+
+def bootstrap_text(document: dict[str, Any]) -> str:
+    """The file's text; the same document gives the same text."""
     return yaml.safe_dump(document, sort_keys=False, width=1000)
 
 

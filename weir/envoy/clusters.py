@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weir.endpoint import Version
-from weir.envoy.resources import Resource, typed
+from weir.envoy.resources import Resource, file_source, typed
 
 Health = Literal["HEALTHY", "DRAINING"]
 
@@ -34,7 +34,7 @@ def clusters(versions: Iterable[Version], directory: Path) -> list[Resource]:
     """Cluster resources of ``versions``; ``directory`` holds an ``eds-<version>.yaml`` for each."""
     found = []
     for version in versions:
-        found.append(_outer(version.name))
+        found.append(outer_cluster(version.name))
         found.append(_replicas(version, directory))
     return found
 
@@ -83,7 +83,8 @@ def in_flight(statistics: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _outer(version: str) -> Resource:
+def outer_cluster(version: str) -> Resource:
+    """The cluster that leads to the inner listener of ``version``."""
     address = {"envoy_internal_address": {"server_listener_name": replicas_listener(version)}}
     return typed(
         "envoy.config.cluster.v3.Cluster",
@@ -107,28 +108,23 @@ def _outer(version: str) -> Resource:
             ),
         },
         # Everything that waits is a retry in progress; only the inner listener may refuse.
-        circuit_breakers=_unlimited(),
+        circuit_breakers=unlimited(),
         # The inner listener counts connections, so that a connection has to be a request.
-        typed_extension_protocol_options=_one_request_a_connection(),
+        typed_extension_protocol_options=one_request_a_connection(),
     )
 
 
 def _replicas(version: Version, directory: Path) -> Resource:
-    path = str(directory / f"eds-{version.name}.yaml")
+    path = directory / f"eds-{version.name}.yaml"
     return typed(
         "envoy.config.cluster.v3.Cluster",
         name=replicas_cluster(version.name),
         type="EDS",
-        eds_cluster_config={
-            "eds_config": {
-                "resource_api_version": "V3",
-                "path_config_source": {"path": path},
-            }
-        },
+        eds_cluster_config={"eds_config": file_source(path)},
         connect_timeout="1s",
         lb_policy="LEAST_REQUEST",
         least_request_lb_config={"choice_count": choices(version.deployment.initial_replicas())},
-        circuit_breakers=_unlimited(),
+        circuit_breakers=unlimited(),
         common_lb_config={
             "healthy_panic_threshold": {"value": 0},
             "update_merge_window": "0s",
@@ -148,7 +144,7 @@ def _replicas(version: Version, directory: Path) -> Resource:
         ignore_health_on_host_removal=True,
         # One request a connection: model servers close connections when they like, and a request
         # must never meet one that is just being closed.
-        typed_extension_protocol_options=_one_request_a_connection(),
+        typed_extension_protocol_options=one_request_a_connection(),
     )
 
 
@@ -161,13 +157,15 @@ def choices(replicas: int) -> int:
     return max(2, math.ceil(math.log(MISSED) / math.log1p(-1 / max(2, replicas))))
 
 
-def _unlimited() -> dict[str, Any]:
+def unlimited() -> dict[str, Any]:
+    """Circuit breakers that never open: the inner listener is the only door."""
     limits = ("max_requests", "max_connections", "max_pending_requests", "max_retries")
     # Tracked, because a request that waits for its next attempt is seen nowhere else.
     return {"thresholds": [{**dict.fromkeys(limits, UNLIMITED), "track_remaining": True}]}
 
 
-def _one_request_a_connection() -> dict[str, Any]:
+def one_request_a_connection() -> dict[str, Any]:
+    """Protocol options of a cluster whose connections end with their first request."""
     options = typed(
         _HTTP_OPTIONS,
         common_http_protocol_options={"max_requests_per_connection": 1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,6 +27,18 @@ def typed(name: str, /, **fields: Any) -> Resource:
 def seconds(value_seconds: float) -> str:
     """A protobuf duration."""
     return f"{value_seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def file_source(path: Path, mount: Path | None = None) -> dict[str, Any]:
+    """Where Envoy reads resources from, and reads them anew when ``path`` is replaced by a rename.
+
+    ``mount`` is for a folder in which the kubelet does not replace the files themselves but the
+    link that they all lead through: then any rename in ``mount`` counts.
+    """
+    source: dict[str, Any] = {"path": str(path)}
+    if mount is not None:
+        source["watched_directory"] = {"path": str(mount)}
+    return {"resource_api_version": "V3", "path_config_source": source}
 
 
 def render(resources: Sequence[Mapping[str, Any]]) -> str:

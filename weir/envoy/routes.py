@@ -60,16 +60,16 @@ def front_routes(endpoint: Endpoint, keys: Keys) -> list[Resource]:
     """
     routes: list[dict[str, Any]] = [
         {
-            "match": {"prefix": "/", "headers": [_equals(FORCE_HEADER, version.name)]},
-            "route": {**_waiting([version]), "cluster": version.name},
-            "response_headers_to_add": [_header(FORCE_HEADER, version.name)],
+            "match": {"prefix": "/", "headers": [equals(FORCE_HEADER, version.name)]},
+            "route": {**waiting([version]), "cluster": version.name},
+            "response_headers_to_add": [header(FORCE_HEADER, version.name)],
         }
         for version in endpoint.versions
     ]
     routes.append(
         {
             "match": {"prefix": "/", "headers": [{"name": FORCE_HEADER, "present_match": True}]},
-            "direct_response": _text(404, f"Endpoint {endpoint.name} has no such version."),
+            "direct_response": text_answer(404, f"Endpoint {endpoint.name} has no such version."),
         }
     )
     routes.append(_weighted(endpoint))
@@ -96,7 +96,7 @@ def front_routes(endpoint: Endpoint, keys: Keys) -> list[Resource]:
     ]
 
 
-def replica_routes(version: Version) -> Resource:
+def replica_routes(version: Version, retry_policy: dict[str, Any]) -> Resource:
     """The inner route configuration of ``version``: scoring timeout and retries."""
     return {
         "name": replicas_cluster(version.name),
@@ -108,10 +108,10 @@ def replica_routes(version: Version) -> Resource:
                 # A model server must not be able to speak for the gateway.
                 "response_headers_to_remove": list(INTERNAL_HEADERS),
                 "response_headers_to_add": [
-                    _header(HOST_HEADER, "%UPSTREAM_REMOTE_ADDRESS%"),
-                    _header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+                    header(HOST_HEADER, "%UPSTREAM_REMOTE_ADDRESS%"),
+                    header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
                 ],
-                "routes": _replica_routes(version),
+                "routes": _replica_routes(version, retry_policy),
             }
         ],
     }
@@ -148,7 +148,7 @@ def _weighted(endpoint: Endpoint) -> dict[str, Any]:
     match = {"prefix": "/"}
     if endpoint.split is None:
         message = f"Endpoint {endpoint.name} has no version that takes traffic."
-        return {"match": match, "direct_response": _text(503, message)}
+        return {"match": match, "direct_response": text_answer(503, message)}
     taking = [endpoint.version(name) for name in endpoint.split.versions()]
     versions = [version for version in taking if version is not None]
     return {
@@ -159,18 +159,19 @@ def _weighted(endpoint: Endpoint) -> dict[str, Any]:
                     {
                         "name": version.name,
                         "weight": endpoint.split.hundredths[version.name],
-                        "response_headers_to_add": [_header(FORCE_HEADER, version.name)],
+                        "response_headers_to_add": [header(FORCE_HEADER, version.name)],
                     }
                     for version in versions
                 ],
                 "total_weight": HUNDREDTHS,
             },
-            **_waiting(versions),
+            **waiting(versions),
         },
     }
 
 
-def _waiting(versions: Sequence[Version]) -> dict[str, Any]:
+def waiting(versions: Sequence[Version]) -> dict[str, Any]:
+    """The part of a front route's action that waits for a slot of one of ``versions``."""
     # A route has one retry policy for all its clusters, so the longest wait counts. A reset here
     # is a closed door of the inner listener: its answers to real failures are responses.
     wait = Wait.of(max(version.deployment.max_request_wait_time for version in versions))
@@ -188,11 +189,11 @@ def _waiting(versions: Sequence[Version]) -> dict[str, Any]:
     }
 
 
-def _replica_routes(version: Version) -> list[dict[str, Any]]:
+def _replica_routes(version: Version, retry_policy: dict[str, Any]) -> list[dict[str, Any]]:
     action = {
         "cluster": replicas_cluster(version.name),
         "timeout": seconds(version.deployment.scoring_timeout_ms / 1000),
-        "retry_policy": _retries(version.deployment),
+        "retry_policy": retry_policy,
     }
     everything = {"match": {"prefix": "/"}, "route": action}
     path = version.inference.scoring_path
@@ -203,7 +204,8 @@ def _replica_routes(version: Version) -> list[dict[str, Any]]:
     return [scoring, everything]
 
 
-def _retries(deployment: Deployment) -> dict[str, Any]:
+def replica_retries(deployment: Deployment) -> dict[str, Any]:
+    """Retry policy of the inner side: another replica is asked."""
     retry_on = "connect-failure,refused-stream" + (",reset" if deployment.retry_on_reset else "")
     return {
         "retry_on": retry_on,
@@ -228,25 +230,33 @@ def _auth(keys: Keys | None) -> dict[str, Any]:
         return typed("envoy.config.route.v3.FilterConfig", disabled=True)
     return typed(
         "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-        credentials=[
-            {"key": scheme + key, "client": client}
-            # The filter takes away "Bearer " alone, and the scheme's case is the caller's choice.
-            for scheme in ("", "bearer ", "BEARER ")
-            for client, key in (("primary", keys.primary), ("secondary", keys.secondary))
-        ],
+        credentials=credentials(keys),
     )
 
 
-def _equals(header: str, value: str) -> dict[str, Any]:
-    return {"name": header, "string_match": {"exact": value}}
+def credentials(keys: Keys) -> list[dict[str, str]]:
+    """What callers may send in the header Authorization."""
+    return [
+        {"key": scheme + key, "client": client}
+        # The filter takes away "Bearer " alone, and the scheme's case is the caller's choice.
+        for scheme in ("", "bearer ", "BEARER ")
+        for client, key in (("primary", keys.primary), ("secondary", keys.secondary))
+    ]
 
 
-def _header(name: str, value: str) -> dict[str, Any]:
+def equals(name: str, value: str) -> dict[str, Any]:
+    """A match of a request's header."""
+    return {"name": name, "string_match": {"exact": value}}
+
+
+def header(name: str, value: str) -> dict[str, Any]:
+    """A header to set, whatever was there."""
     return {
         "header": {"key": name, "value": value},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
 
 
-def _text(status: int, message: str) -> dict[str, Any]:
+def text_answer(status: int, message: str) -> dict[str, Any]:
+    """A direct response."""
     return {"status": status, "body": {"inline_string": message}}
