@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.kubernetes.cluster import kubeconfig
+from tests.kubernetes.cluster import istio, kubeconfig
 from tests.kubernetes.cluster.build import binary, build, built
 from tests.kubernetes.cluster.certificates import Authority
 from tests.kubernetes.cluster.components import (
@@ -24,11 +24,14 @@ from tests.kubernetes.cluster.components import (
     Components,
 )
 from tests.kubernetes.cluster.errors import ClusterError
-from tests.kubernetes.cluster.modules import GATEWAY_API
+from tests.kubernetes.cluster.istio import ISTIOD
+from tests.kubernetes.cluster.modules import GATEWAY_API, ISTIO
 from tests.kubernetes.cluster.modules import KWOK as KWOK_MODULE
 from tests.kubernetes.cluster.processes import Processes, free_ports
 
 MANIFESTS = Path(__file__).parent / "manifests"
+PROCESSES = (ETCD, API_SERVER, CONTROLLERS, SCHEDULER, KWOK, ISTIOD)
+"""In the order in which they start."""
 
 
 class Cluster:
@@ -47,11 +50,17 @@ class Cluster:
         """A cluster that is ready for use; what runs already is left as it is."""
         build()
         cluster = cls(folder)
-        cluster.up()
+        try:
+            cluster.up()
+        except BaseException:
+            cluster.stop()
+            raise
         return cluster
 
     def up(self) -> None:
         """Start what does not run, and return once nodes and pods would be ready."""
+        if set(self.running()) == set(PROCESSES):
+            return
         calls = self._components
         kubeconfig.with_certificate(
             self.kubeconfig,
@@ -64,16 +73,19 @@ class Cluster:
         self.start_api_server()
         self._processes.start(CONTROLLERS, calls.controllers())
         self._processes.start(SCHEDULER, calls.scheduler())
-        self.apply(
-            built(KWOK_MODULE) / "crds", built(GATEWAY_API) / "crds", MANIFESTS / "nodes.yaml"
-        )
+        crds = (built(module) / "crds" for module in (KWOK_MODULE, GATEWAY_API, ISTIO))
+        self.apply(*crds, MANIFESTS / "namespaces.yaml", MANIFESTS / "nodes.yaml")
         self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
         self._processes.start(KWOK, calls.kwok(self._stages()))
+        self._processes.start(ISTIOD, calls.istiod(), istio.ENVIRONMENT, calls.istiod_folder)
         self._processes.wait(KWOK, "the nodes are ready", self._nodes_ready)
+        self._processes.wait(
+            ISTIOD, f"the GatewayClass {istio.GATEWAY_CLASS} is accepted", self._class_accepted
+        )
 
     def stop(self) -> None:
         """End this cluster's processes, and no others; its data stays in the folder."""
-        for name in (KWOK, SCHEDULER, CONTROLLERS, API_SERVER, ETCD):
+        for name in reversed(PROCESSES):
             self._processes.stop(name)
 
     def start_api_server(self) -> None:
@@ -83,7 +95,7 @@ class Cluster:
 
     def stop_api_server(self) -> None:
         """Take the API server away, as a network or a master that is gone does."""
-        self._processes.stop(API_SERVER)
+        self._processes.stop(API_SERVER, patience_seconds=0.5)
 
     def running(self) -> dict[str, psutil.Process]:
         """The cluster's processes by name."""
@@ -162,6 +174,11 @@ class Cluster:
 
     def _api_server_ready(self) -> bool:
         return self._kubectl(["get", "--raw=/readyz"]).returncode == 0
+
+    def _class_accepted(self) -> bool:
+        path = '--output=jsonpath={.status.conditions[?(@.type=="Accepted")].status}'
+        asked = self._kubectl(["get", "gatewayclass", istio.GATEWAY_CLASS, path])
+        return asked.stdout == "True"
 
     def _nodes_ready(self) -> bool:
         """Every node is Ready and no taint keeps pods from it but the ones it was given."""

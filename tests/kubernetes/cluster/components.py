@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kubernetes.cluster import kubeconfig
+from tests.kubernetes.cluster import istio, kubeconfig
 from tests.kubernetes.cluster.build import binary
 from tests.kubernetes.cluster.certificates import Authority, Pair
 
@@ -16,7 +16,7 @@ CONTROLLERS = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KWOK = "kwok"
 
-PORTS = (ETCD, "etcd-peer", API_SERVER, KWOK)
+PORTS = (ETCD, "etcd-peer", API_SERVER, KWOK, *istio.PORTS)
 """What listens, each on a port of its own."""
 
 SERVICE_RANGE = "10.96.0.0/16"
@@ -140,6 +140,14 @@ class Components:
             f"--tls-private-key-file={own.key}",
             "--node-lease-duration-seconds=40",
         ]
+
+    @property
+    def istiod_folder(self) -> Path:
+        return self.folder / "istiod"
+
+    def istiod(self) -> list[str]:
+        credentials = self.kubeconfig("istiod", MASTERS)
+        return istio.command(self.istiod_folder, self.ports, credentials)
 
     def kubeconfig(self, user: str, *groups: str) -> Path:
         """A kubeconfig of a component's user."""

@@ -105,4 +105,17 @@ GATEWAY_API = Module(
     files={"crds": ("config/crd/standard/*.yaml",)},
 )
 
-ALL = (ETCD, KUBERNETES, KWOK, GATEWAY_API)
+ISTIO = Module(
+    "istio",
+    "istio.io/istio",
+    {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"},
+    {
+        "crds": ("manifests/charts/base/files/crd-all.gen.yaml",),
+        "chart": (
+            "manifests/charts/istio-control/istio-discovery/values.yaml",
+            "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml",
+        ),
+    },
+)
+
+ALL = (ETCD, KUBERNETES, KWOK, GATEWAY_API, ISTIO)

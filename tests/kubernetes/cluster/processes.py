@@ -26,7 +26,11 @@ class Processes:
         self._logs = folder / "logs"
 
     def start(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Start a process in the background, unless it runs already."""
         if self.find(name):
@@ -36,7 +40,7 @@ class Processes:
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,
-                cwd=self.folder,
+                cwd=folder or self.folder,
                 env=os.environ | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
