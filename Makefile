@@ -7,7 +7,7 @@ PYTHON ?= $(shell sh scripts/find-python)
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-worker coverage unit lint types contracts locked check setup lock clean help benchmark-evidence
+.PHONY: demo test test-worker coverage unit lint types contracts locked check setup lock clean help benchmark-evidence cluster cluster-down
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /: /' | sort
@@ -40,6 +40,12 @@ unit: $(READY)  ## the unit tests alone, about a minute
 
 benchmark-evidence: $(READY)  ## the evidence against peers and bounds: writes docs/evidence-benchmark.md
 	$(BIN)/python -m benchmarks.evidence
+
+cluster: $(READY)  ## a real Kubernetes control plane on loopback: eval "$$(make -s cluster)"
+	@$(BIN)/python -m tests.kubernetes.cluster up
+
+cluster-down: $(READY)  ## ends what `make cluster` started
+	@$(BIN)/python -m tests.kubernetes.cluster down
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
