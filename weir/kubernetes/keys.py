@@ -112,7 +112,9 @@ class EndpointKeys:
     def _nudge(self, endpoint: str, version: str) -> None:
         pods, _ = self._api.list(POD, {names.ENDPOINT: endpoint})
         for pod in pods:
-            if "deletionTimestamp" not in pod["metadata"]:
+            # A Gateway's own pods may have its labels.
+            is_ours = names.VERSION in pod["metadata"]["labels"]
+            if is_ours and "deletionTimestamp" not in pod["metadata"]:
                 self._api.patch(
                     POD, name_of(pod), {"metadata": {"annotations": {KEYS_AT: version}}}
                 )

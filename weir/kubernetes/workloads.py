@@ -139,7 +139,9 @@ class KubernetesWorkloads:
             labels = names.version_selector(endpoint, version)
         pods, _ = self._api.list(POD, labels)
         container = GUARD if is_guard else MODEL
-        return {name_of(pod): self._log(pod, container, lines) for pod in pods}
+        # A Gateway's own pods may have its labels.
+        ours = [pod for pod in pods if names.VERSION in pod["metadata"]["labels"]]
+        return {name_of(pod): self._log(pod, container, lines) for pod in ours}
 
     def _apply(self, manifest: Object, owner: Object | None) -> Object:
         try:
