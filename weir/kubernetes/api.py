@@ -67,7 +67,9 @@ class Api:
     def get(self, kind: Kind, name: str) -> Object | None:
         """None when there is no such object, or no such kind."""
         try:
-            return self._json("get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}")
+            return self._json(
+                "get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}"
+            )
         except WeirError as error:
             if error.reason in ("kubernetes.missing", "kubernetes.namespace_missing"):
                 return None
@@ -312,4 +314,3 @@ def _kind_of_failure(error: Exception) -> str:
         return _kind_of_failure(reason)
     name = type(error).__name__
     return name.removesuffix("Error").removesuffix("Exception") or name
-

@@ -41,7 +41,9 @@ class EndpointKeys:
             return
         made = Keys(primary=_new_key(), secondary=_new_key())
         manifest = SECRET.object(
-            names.of_keys(endpoint), names.endpoint_labels(endpoint), {AUTH: self._mode(auth_enabled)}
+            names.of_keys(endpoint),
+            names.endpoint_labels(endpoint),
+            {AUTH: self._mode(auth_enabled)},
         )
         manifest["type"] = "Opaque"
         manifest["data"] = self._data(made, auth_enabled)

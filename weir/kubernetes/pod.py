@@ -119,7 +119,7 @@ def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> O
         ],
         "resources": _resources(version, settings),
         "securityContext": _security(),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 in the container
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
         "readinessProbe": {
             **probe,
             "periodSeconds": 1,
@@ -206,7 +206,7 @@ def _environment(version: Version) -> dict[str, str]:
     # An image that somebody else built may have its parts elsewhere: the release file can say so.
     return {
         "PORT": str(MODEL_PORT),
-        "HOME": "/tmp",  # noqa: S108 in the container
+        "HOME": "/tmp",
         **common_environment(version),
         "AZUREML_MODEL_DIR": MODEL_DIRECTORY,
         **entry_script_environment(version, SOURCE_DIRECTORY),

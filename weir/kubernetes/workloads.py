@@ -55,7 +55,10 @@ class KubernetesWorkloads:
     def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
         """See Workloads: what the API server itself says that ``apply`` would change."""
         found: list[str] = []
-        for manifest in (service(endpoint, version), *dependents(endpoint, version, self._settings)):
+        for manifest in (
+            service(endpoint, version),
+            *dependents(endpoint, version, self._settings),
+        ):
             present = self._api.get(kind_of(manifest), name_of(manifest))
             try:
                 wanted = self._api.apply(manifest, dry_run=True)
