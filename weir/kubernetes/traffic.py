@@ -1,4 +1,4 @@
-"""The gateway of an endpoint: an HTTPRoute with weights, on a Gateway of its own or a shared one."""
+"""The gateway of an endpoint: an HTTPRoute with weights, on its own Gateway or a shared one."""
 
 from __future__ import annotations
 
@@ -190,11 +190,12 @@ class KubernetesTraffic:
 
     def _require_available(self, endpoint: Endpoint, present: Split | None) -> None:
         wanted = endpoint.split
+        if wanted is None:
+            return
         more = [
             version
-            for version in (wanted.versions() if wanted else ())
-            if wanted
-            and wanted.percentile(version) > (present.percentile(version) if present else 0)
+            for version in wanted.versions()
+            if present is None or wanted.percentile(version) > present.percentile(version)
         ]
         if not more:
             return

@@ -45,7 +45,7 @@ class KubernetesWorkloads:
     def apply(self, endpoint: str, version: Version) -> None:
         """See Workloads. Fields that others own stay as they are.
 
-        Raises PermanentError ``workload.field_conflict`` where weir and somebody else set one field.
+        Raises PermanentError ``workload.field_conflict`` where somebody else sets the same field.
         """
         route = self._api.get(ROUTE, names.of_route(endpoint))
         root = self._apply(service(endpoint, version), route)
