@@ -70,7 +70,8 @@ class Cluster:
             self._authority.issue("kubernetes-admin", [MASTERS]),
         )
         self._processes.start(ETCD, calls.etcd())
-        self.start_api_server()
+        self._processes.start(API_SERVER, calls.api_server())
+        self._processes.wait(API_SERVER, "the API server is ready", self._api_server_ready)
         self._processes.start(CONTROLLERS, calls.controllers())
         self._processes.start(SCHEDULER, calls.scheduler())
         crds = (built(module) / "crds" for module in (KWOK_MODULE, GATEWAY_API, ISTIO))
@@ -85,17 +86,21 @@ class Cluster:
 
     def stop(self) -> None:
         """End this cluster's processes, and no others; its data stays in the folder."""
-        for name in reversed(PROCESSES):
-            self._processes.stop(name)
-
-    def start_api_server(self) -> None:
-        """Start the API server at its port, on the data in etcd, and wait until it is ready."""
-        self._processes.start(API_SERVER, self._components.api_server())
-        self._processes.wait(API_SERVER, "the API server is ready", self._api_server_ready)
+        self._processes.stop(*(name for name in PROCESSES if name != ETCD))
+        self._processes.stop(ETCD)
 
     def stop_api_server(self) -> None:
-        """Take the API server away, as a network or a master that is gone does."""
-        self._processes.stop(API_SERVER, patience_seconds=0.5)
+        """Take the API server away at once, until ``start_api_server``; etcd keeps the data.
+
+        What only talks to it goes as well. Left running, it would stay idle for up to a minute
+        after the return; real controllers lose their leases by then and are started anew.
+        """
+        rest = (CONTROLLERS, SCHEDULER, KWOK, ISTIOD)
+        self._processes.stop(API_SERVER, *rest, patience_seconds=0.5)
+
+    def start_api_server(self) -> None:
+        """Bring the API server back at its port, with what talks to it, and wait for all."""
+        self.up()
 
     def running(self) -> dict[str, psutil.Process]:
         """The cluster's processes by name."""
