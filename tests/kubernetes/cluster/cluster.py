@@ -74,9 +74,7 @@ class Cluster:
         self._processes.wait(API_SERVER, "the API server is ready", self._api_server_ready)
         self._processes.start(CONTROLLERS, calls.controllers())
         self._processes.start(SCHEDULER, calls.scheduler())
-        crds = (built(module) / "crds" for module in (KWOK_MODULE, GATEWAY_API, ISTIO))
-        self.apply(*crds, MANIFESTS / "namespaces.yaml", MANIFESTS / "nodes.yaml")
-        self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        self._apply_all()
         self._processes.start(KWOK, calls.kwok(self._stages()))
         self._processes.start(ISTIOD, calls.istiod(), istio.ENVIRONMENT, calls.istiod_folder)
         self._processes.wait(KWOK, "the nodes are ready", self._nodes_ready)
@@ -179,6 +177,29 @@ class Cluster:
 
     def _api_server_ready(self) -> bool:
         return self._kubectl(["get", "--raw=/readyz"]).returncode == 0
+
+    def _apply_all(self) -> None:
+        """The kinds beyond Kubernetes' own, and the nodes."""
+        kinds = [built(module) / "crds" for module in (KWOK_MODULE, GATEWAY_API, ISTIO)]
+        paths = [*kinds, MANIFESTS / "namespaces.yaml", MANIFESTS / "nodes.yaml"]
+        wait = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=20s"]
+        self.apply(*paths)
+        if self._kubectl(wait).returncode:
+            # An API server that ended while it took up a kind never takes it up again.
+            self.kubectl("delete", "crd", *self._kinds_not_taken_up())
+            self.apply(*paths)
+            self.kubectl(*wait)
+
+    def _kinds_not_taken_up(self) -> list[str]:
+        found = json.loads(self.kubectl("get", "crd", "--output=json"))["items"]
+        return [
+            kind["metadata"]["name"]
+            for kind in found
+            if not any(
+                condition["type"] == "Established" and condition["status"] == "True"
+                for condition in kind.get("status", {}).get("conditions", [])
+            )
+        ]
 
     def _class_accepted(self) -> bool:
         path = '--output=jsonpath={.status.conditions[?(@.type=="Accepted")].status}'
