@@ -10,12 +10,12 @@ from weir.local.gateway import LocalTraffic
 from weir.local.home import Home, default_home
 from weir.local.images import LocalImages
 from weir.local.models import LocalModels
-from weir.scoring import GatewayScorer
 from weir.local.state import LocalState
 from weir.local.telemetry import LocalTelemetry
 from weir.local.windows import LocalWindows
 from weir.local.workloads import LocalWorkloads
 from weir.ports import Platform
+from weir.scoring import GatewayScorer
 
 
 def local_platform(home: Path | None = None) -> Platform:
