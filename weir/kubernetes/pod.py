@@ -16,6 +16,7 @@ from weir.envoy.guard import (
     PROBE_PORT,
     RUN_DIRECTORY,
     guard_command,
+    guard_environment,
 )
 from weir.kubernetes import names
 from weir.kubernetes.kinds import Object
@@ -151,7 +152,10 @@ def _guard(settings: ClusterSettings) -> Object:
         "restartPolicy": "Always",
         "command": ["envoy"],
         "args": list(guard_command()),
-        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "env": [
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            *({"name": name, "value": value} for name, value in guard_environment().items()),
+        ],
         "ports": [
             {"name": "scoring", "containerPort": GUARD_PORT, "protocol": "TCP"},
             {"name": "probe", "containerPort": PROBE_PORT, "protocol": "TCP"},

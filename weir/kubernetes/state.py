@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from weir import holding
 from weir.document import EndpointDocument, Holder
-from weir.errors import PermanentError, StateConflict
+from weir.errors import PermanentError, StateConflict, WeirError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
@@ -19,9 +21,13 @@ from weir.kubernetes.kinds import CONFIG_MAP, Object, version_number
 COMPONENT = {"app.kubernetes.io/component": "state"}
 DOCUMENT = "document.json"
 REVISION = "weir/revision"
+WRITE = "weir/write"
+"""Annotation: tells one write from every other, also from one of the same document."""
 
 LARGEST_BYTES = 900_000
 """A ConfigMap holds 1 MiB; the rest is for its metadata."""
+
+_ATTEMPTS = 3
 
 READS_BEFORE_A_WATCH = 2
 """A command reads once or twice; who reads more often is a run, and follows."""
@@ -54,14 +60,8 @@ class KubernetesState:
                 remedy="Make the release file smaller (environment_variables, tags).",
                 where=f"endpoint {name}",
             )
-        try:
-            stored = self._swap(name, document.revision, text, written.revision)
-        except Conflict:
-            # An answer that was lost on its way: our own write, come second to itself.
-            stored = self._api.get(CONFIG_MAP, names.of_state(name)) or {}
-            if (stored.get("data") or {}).get(DOCUMENT) != text:
-                self._note(name, stored or None)
-                raise _conflict(name, document.revision) from None
+        annotations = {REVISION: str(written.revision), WRITE: uuid.uuid4().hex}
+        stored = self._swap(name, document.revision, text, annotations)
         self._note(name, stored)
         return written
 
@@ -93,34 +93,41 @@ class KubernetesState:
     def is_alive(self, holder: Holder, now: datetime) -> bool:
         return holding.is_alive(holder, now)
 
-    def _swap(self, endpoint: str, revision: int, text: str, next_revision: int) -> Object:
-        """Store ``text`` where ``revision`` is stored now. Raises Conflict."""
-        annotations = {REVISION: str(next_revision)}
-        if revision == 0:
-            labels = names.endpoint_labels(endpoint) | COMPONENT
-            manifest = CONFIG_MAP.object(names.of_state(endpoint), labels, annotations)
-            manifest["data"] = {DOCUMENT: text}
-            return self._api.create(manifest)
+    def _swap(
+        self, endpoint: str, revision: int, text: str, annotations: Mapping[str, str]
+    ) -> Object:
+        """Store ``text`` where ``revision`` is stored now. Raises StateConflict."""
+        name = names.of_state(endpoint)
         known = self._newest.get(endpoint)
-        if known is None or _revision(known) != revision:
-            known = self._api.get(CONFIG_MAP, names.of_state(endpoint))
-        for _ in range(2):
-            if known is None or _revision(known) != revision:
-                raise _conflict(endpoint, revision)
-            change: Object = {
-                "metadata": {
-                    "resourceVersion": known["metadata"]["resourceVersion"],
-                    "annotations": annotations,
-                },
-                "data": {DOCUMENT: text},
-            }
+        if revision and (known is None or _revision(known) != revision):
+            known = self._api.get(CONFIG_MAP, name)
+        for _ in range(_ATTEMPTS):
             try:
-                return self._api.patch(CONFIG_MAP, names.of_state(endpoint), change)
+                if revision == 0:
+                    return self._api.create(_manifest(endpoint, text, annotations))
+                if known is None or _revision(known) != revision:
+                    break
+                change: Object = {
+                    "metadata": {
+                        "resourceVersion": known["metadata"]["resourceVersion"],
+                        "annotations": dict(annotations),
+                    },
+                    "data": {DOCUMENT: text},
+                }
+                return self._api.patch(CONFIG_MAP, name, change)
             except Conflict:
-                # Perhaps only a label was changed.
-                known = self._api.get(CONFIG_MAP, names.of_state(endpoint))
-                if known is not None and (known.get("data") or {}).get(DOCUMENT) == text:
+                # An answer that was lost on its way makes our own write come second to itself; and
+                # perhaps only a label was changed.
+                known = self._api.get(CONFIG_MAP, name)
+                if known is not None and _annotation(known, WRITE) == annotations[WRITE]:
                     return known
+                if revision == 0:
+                    break
+            except WeirError as error:
+                if error.reason != "kubernetes.missing":
+                    raise
+                known = None
+        self._note(endpoint, known)
         raise _conflict(endpoint, revision)
 
     def _object(self, endpoint: str) -> Object | None:
@@ -165,8 +172,19 @@ class KubernetesState:
             ) from error
 
 
+def _manifest(endpoint: str, text: str, annotations: Mapping[str, str]) -> Object:
+    labels = names.endpoint_labels(endpoint) | COMPONENT
+    manifest = CONFIG_MAP.object(names.of_state(endpoint), labels, annotations)
+    manifest["data"] = {DOCUMENT: text}
+    return manifest
+
+
+def _annotation(found: Object, name: str) -> str:
+    return str((found["metadata"].get("annotations") or {}).get(name, ""))
+
+
 def _revision(found: Object) -> int:
-    text = str(found["metadata"].get("annotations", {}).get(REVISION, ""))
+    text = _annotation(found, REVISION)
     return int(text) if text.isdigit() else -1
 
 
