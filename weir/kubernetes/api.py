@@ -31,6 +31,7 @@ Found = TypeVar("Found")
 
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
+_CHUNK_BYTES = 2**18
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _TRIED_AGAIN = (429, 500, 502, 503, 504)
@@ -169,6 +170,25 @@ class Api:
             return data.decode("utf-8", "replace")
 
         return self._patiently(ask, doing)
+
+    def chunks(
+        self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()
+    ) -> Iterator[bytes]:
+        """Any text of the server, as it comes, for what is too long to be held.
+
+        Not patient: raises at once, also in the midst of it.
+        """
+        self.calls["log"] += 1
+        try:
+            answer = self._send("GET", path, query, None, "")
+            try:
+                yield from answer.stream(amt=_CHUNK_BYTES, decode_content=True)
+            finally:
+                answer.close()
+        except ApiException as error:
+            raise self._refused(error, doing) from None
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise unreachable(_kind_of_failure(error), doing, self.where) from None
 
     def watch(
         self,

@@ -1,59 +1,20 @@
-"""Telemetry of the local platform: Envoy's access log as table AppRequests, asked in KQL."""
+"""Telemetry of the local platform: the access logs of the gateways in the home folder."""
 
 from __future__ import annotations
 
-import atexit
-import queue
-import threading
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import duckdb
-
-from weir.errors import TelemetryUnavailable
 from weir.local.home import Home
-from weir.local.kql import Translation, translated
-from weir.local.log_slices import Piece, pieces
-from weir.local.scratch import Scratch
+from weir.logs.counting import LogCounting
+from weir.logs.engine import PIECE_BYTES
+from weir.logs.slices import pieces
 from weir.telemetry import query
-from weir.telemetry.query import Row
-from weir.telemetry.reports import Report
 from weir.window import VersionCounts
 
 LAG_SECONDS = 0.5
 """Five of Envoy's flush intervals of 100 ms: lines are in the file by then even under load."""
-
-_WORKERS = 2
-_PIECE_BYTES = 12 * 2**20
-"""Per worker in memory at a time. Longer pieces take a rollout with Prefect in it past 200 MB."""
-
-_MEMORY_LIMIT = "256MB"
-"""Half of it would do, but for answers that all carry the longest reports: those take 180 MB."""
-
-_WHY = ("flags", "details", "forced")
-_REPORTED = ("metrics", "labels")
-_FIELDS = ("start", "duration_us", "total_ms", "code", "version", *_WHY, *_REPORTED)
-_LINE = dict.fromkeys(_FIELDS, "VARCHAR")
-
-# A broken response has no last byte and so no duration_us, but Envoy knows when it ended.
-_APP_REQUESTS = """
-CREATE OR REPLACE TEMP VIEW AppRequests AS SELECT
-    make_timestamp(TRY_CAST(round(TRY_CAST("start" AS DOUBLE) * 1000000) AS BIGINT))
-        AS TimeGenerated,
-    '{endpoint}' AS AppRoleName,
-    coalesce("version", '') AS AppVersion,
-    coalesce("code", '') AS ResultCode,
-    coalesce(TRY_CAST("duration_us" AS BIGINT) / 1000, TRY_CAST("total_ms" AS DOUBLE), 0)
-        AS DurationMs,
-    1 AS ItemCount,
-    to_json(struct_pack({properties})) AS Properties
-FROM read_json('{path}', format = 'newline_delimited', compression = 'uncompressed',
-    columns = {columns}, ignore_errors = true, maximum_object_size = 65536)
-"""
 
 
 class LocalTelemetry:
@@ -66,163 +27,16 @@ class LocalTelemetry:
     def __init__(self, home: Path, lag_seconds: float = LAG_SECONDS) -> None:
         self._home = Home(home)
         self.lag_seconds = lag_seconds
-        self._engine: _Engine | None = None
-        self._lock = threading.Lock()
-        # DuckDB's binding complains on stderr about connections that outlive the interpreter.
-        atexit.register(_forget, weakref.ref(self))
+        self._counting = LogCounting(self._home.root / "cache" / "kql")
 
     def close(self) -> None:
         """Let go of the database; the next read opens it again."""
-        with self._lock:
-            self._engine = None
+        self._counting.close()
 
     def read(
         self, endpoint: str, start: datetime, end: datetime, begun_after: datetime
     ) -> Mapping[str, VersionCounts]:
         values = query.values_of(endpoint, start, end, begun_after)
         folder = self._home.root / "endpoints" / endpoint / "gateway"
-        with (
-            self._lock,
-            pieces(folder, start.timestamp(), end.timestamp(), _PIECE_BYTES) as found,
-        ):
-            if not found:
-                return {}
-            try:
-                self._engine = self._engine or _Engine(self._home.root / "cache" / "kql")
-                answers = list(self._engine.answers(found, values))
-                return query.counts(
-                    (row for answer in answers for row in answer.rows),
-                    (report for answer in answers for report in answer.reports),
-                )
-            except (duckdb.Error, OSError, ValueError, MemoryError) as error:
-                raise TelemetryUnavailable(
-                    "telemetry.unreadable",
-                    f"the access log of endpoint {endpoint} cannot be evaluated: {error}.",
-                    remedy="weir tries again at the next window.",
-                    where=str(folder),
-                ) from error
-
-
-def _forget(reader: weakref.ref[LocalTelemetry]) -> None:
-    found = reader()
-    if found is not None:
-        found.close()
-
-
-class _Answer(NamedTuple):
-    """What the queries gave for one piece."""
-
-    rows: list[Row]
-    reports: list[Report]
-
-
-class _Engine:
-    """DuckDB in memory, with one scratch file and one connection for each query a worker asks."""
-
-    def __init__(self, cache: Path) -> None:
-        self._database = duckdb.connect(
-            config={
-                "threads": 1,  # Each worker's own thread does its work.
-                "memory_limit": _MEMORY_LIMIT,
-                "temp_directory": "",
-                "preserve_insertion_order": False,
-                "autoinstall_known_extensions": False,
-            }
-        )
-        self._cache = cache
-        self._workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        one_at_a_time = threading.Lock()
-        for _ in range(_WORKERS):
-            self._workers.put(_Worker(self._query, one_at_a_time))
-
-    def answers(
-        self, found: list[Piece], values: Mapping[str, str | datetime]
-    ) -> Iterator[_Answer]:
-        def run(piece: Piece) -> _Answer:
-            worker = self._workers.get()
-            try:
-                return worker.run(piece, values)
-            finally:
-                self._workers.put(worker)
-
-        if len(found) == 1:
-            yield run(found[0])
-            return
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            yield from pool.map(run, found)
-
-    def _query(self, name: str, properties: Sequence[str], path: str) -> _Query:
-        translation = translated(query.declared(name), {query.TABLE: query.COLUMNS}, self._cache)
-        return _Query(self._database.cursor(), translation, properties, path)
-
-
-class _Worker:
-    def __init__(
-        self, query_of: Callable[[str, Sequence[str], str], _Query], one_at_a_time: threading.Lock
-    ) -> None:
-        self._query_of = query_of
-        self._scratch = Scratch()
-        self._one_at_a_time = one_at_a_time
-        self._requests = query_of(query.REQUESTS, _WHY, self._scratch.path)
-        self._reports: _Query | None = None
-
-    def run(self, piece: Piece, values: Mapping[str, str | datetime]) -> _Answer:
-        has_reports = self._scratch.fill(piece)
-        requests = self._requests.rows(values)
-        rows = [Row(version, outcome, bucket, int(n)) for version, outcome, bucket, n in requests]
-        if not has_reports:
-            return _Answer(rows, [])
-        # Two would take twice the memory.
-        with self._one_at_a_time:
-            # Translated only where a version does report.
-            self._reports = self._reports or self._query_of(
-                query.REPORTS, (*_WHY, *_REPORTED), self._scratch.path
-            )
-            return _Answer(rows, [Report(*row) for row in self._reports.rows(values)])
-
-
-class _Query:
-    """One query over the log file at ``path``, with ``properties`` in the table's bag.
-
-    It has a connection, and thus a view, of its own: time and memory go with the bag's length.
-    """
-
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        translation: Translation,
-        properties: Sequence[str],
-        path: str,
-    ) -> None:
-        self._connection = connection
-        self._translation = translation
-        self._properties = ", ".join(f'"{name}" := "{name}"' for name in properties)
-        self._path = path
-        self._endpoint: str | None = None
-        # KQL's instants are UTC, whatever this machine's zone is.
-        connection.execute("SET TimeZone = 'UTC'")
-
-    def rows(self, values: Mapping[str, str | datetime]) -> list[Any]:
-        self._show(str(values["endpoint"]))
-        bound = {self._translation.slots[name]: _bound(value) for name, value in values.items()}
-        return self._connection.execute(self._translation.sql, bound).fetchall()
-
-    def _show(self, endpoint: str) -> None:
-        if endpoint != self._endpoint:
-            self._connection.execute(
-                _APP_REQUESTS.format(
-                    endpoint=_quoted(endpoint),
-                    properties=self._properties,
-                    path=_quoted(self._path),
-                    columns=_LINE,
-                )
-            )
-            self._endpoint = endpoint
-
-
-def _bound(value: str | datetime) -> str | datetime:
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+        with pieces(folder, start.timestamp(), end.timestamp(), PIECE_BYTES) as found:
+            return self._counting.counts(found, values, where=str(folder))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.telemetry import Request
-from weir.errors import PermanentError, TelemetryUnavailable
-from weir.local.kql import translated
-from weir.local.log_slices import completion, pieces
+from tests.unit.logs.gateway_log import Gateway
+from weir.errors import TelemetryUnavailable
 from weir.local.telemetry import LocalTelemetry
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -23,26 +21,6 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
-
-
-class Gateway:
-    """A gateway's folder with the logs that a test wants."""
-
-    def __init__(self, home: Path) -> None:
-        self.folder = home / "endpoints" / "fraud" / "gateway"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.live = self.folder / "access.log"
-
-    def clear(self) -> None:
-        for path in self.folder.iterdir():
-            path.unlink()
-
-    def log(self, requests: Sequence[Request], tail: str = "") -> None:
-        with self.live.open("a") as stream:
-            stream.write("".join(one.line() for one in requests) + tail)
-
-    def rotate(self, instant: datetime) -> None:
-        self.live.rename(self.folder / f"access-{instant:%Y%m%dT%H%M%S%f}.log")
 
 
 @pytest.fixture(scope="module")
@@ -179,15 +157,6 @@ def test_a_log_that_is_no_file_is_unavailable(telemetry, gateway):
     assert str(gateway.folder) in str(caught.value)
 
 
-def test_a_rotation_between_listing_and_reading_loses_and_doubles_nothing(gateway):
-    gateway.log([Request(at(1)), Request(at(2))])
-    with pieces(gateway.folder, at(0).timestamp(), at(60).timestamp(), 10_000) as found:
-        gateway.rotate(at(3))
-        gateway.log([Request(at(200))])
-        lines = b"".join(os.pread(p.descriptor, p.stop - p.start, p.start) for p in found)
-    assert lines.count(b"\n") == 2
-
-
 def test_a_live_log_that_is_just_being_renamed_is_read_once(telemetry, gateway):
     gateway.log([Request(at(1))])
     os.link(gateway.live, gateway.folder / "access-20261123T120002000000.log")
@@ -198,27 +167,6 @@ def test_only_the_rotated_log_is_there_until_envoy_opens_a_new_one(telemetry, ga
     gateway.log([Request(at(1))])
     gateway.rotate(at(2))
     assert total(telemetry, 0, 60) == 1
-
-
-def test_only_the_part_of_the_log_that_the_window_needs_is_read(gateway):
-    gateway.log([Request(at(number / 10)) for number in range(10_000)])
-    with pieces(gateway.folder, at(500).timestamp(), at(505).timestamp(), 2**20) as found:
-        (piece,) = found
-        assert piece.stop - piece.start < gateway.live.stat().st_size / 100
-        first, *_, last = os.pread(
-            piece.descriptor, piece.stop - piece.start, piece.start
-        ).splitlines()
-    assert completion(first) == pytest.approx(at(499).timestamp(), abs=0.2)
-    assert completion(last) == pytest.approx(at(506).timestamp(), abs=0.2)
-
-
-def test_a_long_window_is_cut_at_line_ends(gateway):
-    gateway.log([Request(at(number / 100)) for number in range(1000)])
-    with pieces(gateway.folder, at(-1).timestamp(), at(60).timestamp(), 5_000) as found:
-        texts = [os.pread(p.descriptor, p.stop - p.start, p.start) for p in found]
-    assert len(texts) > 10
-    assert all(text.endswith(b"}\n") for text in texts)
-    assert b"".join(texts) == gateway.live.read_bytes()
 
 
 def test_threads_may_read_at_the_same_time(telemetry, gateway):
@@ -240,20 +188,3 @@ def test_the_name_of_an_endpoint_is_a_value_and_no_sql(telemetry, home):
     folder.mkdir(parents=True)
     (folder / "access.log").write_text(Request(at(1)).line())
     assert telemetry.read(name, at(0), at(60), at(-1))["v1"].requests == 1
-
-
-def test_a_translation_is_kept_and_a_broken_one_is_made_anew(tmp_path):
-    kql = "declare query_parameters(least:long); T | where X > least"
-    first = translated(kql, {"T": ("X",)}, tmp_path)
-    (kept,) = tmp_path.iterdir()
-    kept.write_text('{"sql": ')
-    assert translated(kql, {"T": ("X",)}, tmp_path) == first
-    kept.write_text('{"sql": "SELECT 1", "slots": {}}')
-    assert translated(kql, {"T": ("X",)}, tmp_path).sql == "SELECT 1"
-
-
-def test_a_query_that_does_not_translate_says_why(tmp_path):
-    with pytest.raises(PermanentError) as caught:
-        translated("T | wherex", {"T": ("X",)}, tmp_path)
-    assert caught.value.reason == "telemetry.untranslatable"
-    assert "could not parse KQL at 1:2" in caught.value.message

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import duckdb
 import pytest
 
-from weir.local.kql import translated
+from weir.logs.kql import translated
 from weir.telemetry import query
 from weir.telemetry.query import Row
 

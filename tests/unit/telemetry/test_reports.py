@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir.local.kql import translated
+from weir.logs.kql import translated
 from weir.telemetry import query
 from weir.telemetry.query import Row
 from weir.telemetry.reports import (

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from weir.local.log_slices import Piece
+from weir.logs.slices import Piece
 
 _REPORT_MARKS = (b'"metrics":"', b'"labels":"')
 """In every line whose answer carried a report; where it did not, Envoy writes null."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.telemetry import Request
-from weir.local.log_slices import Piece
-from weir.local.scratch import Scratch
+from weir.logs.scratch import Scratch
+from weir.logs.slices import Piece
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BLOCK_BYTES = 2**20

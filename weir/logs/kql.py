@@ -1,7 +1,7 @@
 """KQL for DuckDB: translated once per text, and kept.
 
 The translator takes a second to load and 70 MB to hold. So it runs in a process of its own, and
-its SQL is kept in the home folder under the digest of the text and of the translator's version.
+its SQL is kept in a folder under the digest of the text and of the translator's version.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from weir.errors import PermanentError, WeirError
-from weir.local.disk import write_atomically
+from weir.errors import PermanentError
 
 _TRANSLATION_SECONDS = 120
 
@@ -45,10 +46,22 @@ def translated(kql: str, tables: Mapping[str, Sequence[str]], folder: Path) -> T
     except (OSError, ValueError, KeyError, TypeError):
         answer = _ask(request)
     # Without room to keep it the next process translates again, which costs a second.
-    with contextlib.suppress(OSError, WeirError):
+    with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(kept, json.dumps(answer))
+        _keep(kept, json.dumps(answer))
     return Translation(answer["sql"], answer["slots"])
+
+
+def _keep(path: Path, text: str) -> None:
+    # What is torn by a crash is not understood, and made anew.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(temporary).rename(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _ask(request: str) -> Any:

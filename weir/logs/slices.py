@@ -51,7 +51,7 @@ def pieces(folder: Path, start: float, end: float, piece_bytes: int) -> Iterator
                     continue
                 lower = _offset_of(descriptor, size, start - MARGIN_SECONDS)
                 upper = _offset_of(descriptor, size, end + MARGIN_SECONDS)
-                found.extend(_cut(descriptor, lower, upper, piece_bytes))
+                found.extend(cut(descriptor, lower, upper, piece_bytes))
                 if first < start - MARGIN_SECONDS:
                     break
         except OSError as error:
@@ -179,7 +179,8 @@ def _line_start(descriptor: int, offset: int, size: int) -> int:
     return size
 
 
-def _cut(descriptor: int, start: int, stop: int, piece_bytes: int) -> Iterator[Piece]:
+def cut(descriptor: int, start: int, stop: int, piece_bytes: int) -> Iterator[Piece]:
+    """Pieces that together are [start, stop), cut at line ends."""
     while start < stop:
         end = min(stop, _line_start(descriptor, min(stop, start + piece_bytes), stop))
         yield Piece(descriptor, start, end)

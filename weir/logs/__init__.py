@@ -1,0 +1,1 @@
+"""Windows of access logs, counted by the KQL texts on DuckDB; below every adapter."""
