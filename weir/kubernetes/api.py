@@ -102,14 +102,21 @@ class Api:
             body=manifest,
         )
 
-    def apply(self, manifest: Object, *, force: bool = False, dry_run: bool = False) -> Object:
+    def apply(
+        self,
+        manifest: Object,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        manager: str = MANAGER,
+    ) -> Object:
         """Server-side apply: weir's fields become as in ``manifest``, others stay.
 
         Raises FieldConflict where somebody else owns one of them, unless ``force``; Conflict when
         ``manifest`` has a resourceVersion of the past.
         """
         kind, name = kind_of(manifest), name_of(manifest)
-        query = [("fieldManager", MANAGER), ("force", "true" if force else "false")]
+        query = [("fieldManager", manager), ("force", "true" if force else "false")]
         if dry_run:
             query.append(("dryRun", "All"))
         return self._json(

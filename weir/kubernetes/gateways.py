@@ -16,6 +16,7 @@ from weir.kubernetes.route_manifests import address_of, condition
 from weir.kubernetes.settings import ClusterSettings
 
 _HTTPS = 443
+_CONDITIONS = ("Accepted", "Programmed")
 
 
 class Gateways:
@@ -25,27 +26,25 @@ class Gateways:
         self._api, self._settings = api, settings
         self._addresses: dict[str, str] = {}
 
-    def await_programmed(self, endpoint: str) -> None:
-        """Return when the Gateway serves and has an address.
+    def await_programmed(self, endpoint: str, own: Object | None) -> None:
+        """Return when the Gateway serves and has an address. ``own`` is the endpoint's, just seen.
 
         Raises PermanentError ``gateway.not_programmed`` when that takes too long.
         """
+        if own is not None and self._is_programmed(endpoint, own):
+            return
         name, api = self._name(endpoint), self._its_api()
         deadline = time.monotonic() + self._settings.gateway_timeout_seconds
-        with Following(api, GATEWAY, name=name) as followed:
+        with Following(api, GATEWAY, name=name, seed=own) as followed:
             followed.objects()
             while True:
                 seen = followed.changes()
                 found = followed.get(name)
-                programmed = None if found is None else condition(found, "Programmed")
-                if found is not None and programmed and programmed.get("status") == "True":
-                    address = address_of(found)
-                    if address:
-                        self._addresses[endpoint] = address
-                        return
+                if found is not None and self._is_programmed(endpoint, found):
+                    return
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
-                    raise self._not_programmed(endpoint, found, programmed)
+                    raise self._not_programmed(endpoint, found)
                 followed.wait(seen, remaining)
 
     def trouble(self, endpoint: str) -> str:
@@ -92,13 +91,16 @@ class Gateways:
         shared = self._settings.shared_gateway
         return self._api if shared is None else self._api.in_namespace(shared.namespace)
 
-    def _not_programmed(
-        self, endpoint: str, found: Object | None, programmed: Mapping[str, Any] | None
-    ) -> PermanentError:
-        accepted = None if found is None else condition(found, "Accepted")
-        told = [
-            words_of(one) for one in (accepted, programmed) if one and one.get("status") != "True"
-        ]
+    def _is_programmed(self, endpoint: str, found: Object) -> bool:
+        programmed, address = condition(found, "Programmed"), address_of(found)
+        if programmed is None or programmed.get("status") != "True" or not address:
+            return False
+        self._addresses[endpoint] = address
+        return True
+
+    def _not_programmed(self, endpoint: str, found: Object | None) -> PermanentError:
+        conditions = [condition(found, name) for name in _CONDITIONS] if found else []
+        told = [words_of(one) for one in conditions if one and one.get("status") != "True"]
         words = "; ".join(told) or ("it is not there" if found is None else "no controller answers")
         return PermanentError(
             "gateway.not_programmed",

@@ -8,6 +8,9 @@ import re
 MANAGER = "weir"
 """Field manager of server-side apply."""
 
+STARTER = "weir-start"
+"""Field manager of what weir says once and leaves to others from then on."""
+
 ENDPOINT = "weir/endpoint"
 VERSION = "weir/version"
 _SEPARATOR = "--"

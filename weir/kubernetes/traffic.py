@@ -36,6 +36,7 @@ class KubernetesTraffic:
         self._api, self._settings = api, settings
         self._keys = EndpointKeys(api, settings)
         self._followed: dict[str, Following] = {}
+        self._deployments: dict[str, Following] = {}
         self._gateways = Gateways(api, settings)
         self._reclaimed: set[str] = set()
 
@@ -52,8 +53,8 @@ class KubernetesTraffic:
         self._keys.ensure(endpoint.name, endpoint.auth_enabled, found)
         own = gateway(endpoint.name, self._settings)
         if own is not None:
-            self._api.apply(owned_by(own, found))
-        self._gateways.await_programmed(endpoint.name)
+            own = self._api.apply(owned_by(own, found))
+        self._gateways.await_programmed(endpoint.name, own)
         return endpoint if endpoint.port else endpoint.with_port(self._settings.gateway_port)
 
     def apply(self, endpoint: Endpoint) -> datetime:
@@ -142,9 +143,9 @@ class KubernetesTraffic:
         return followed
 
     def _forget(self, endpoint: str) -> None:
-        followed = self._followed.pop(endpoint, None)
-        if followed is not None:
-            followed.close()
+        for followed in (self._followed, self._deployments):
+            if endpoint in followed:
+                followed.pop(endpoint).close()
         self._gateways.forget(endpoint)
         self._keys.forget(endpoint)
 
@@ -199,12 +200,11 @@ class KubernetesTraffic:
         ]
         if not more:
             return
-        found, _ = self._api.list(DEPLOYMENT, {names.ENDPOINT: endpoint.name})
         available = {
             one["metadata"].get("labels", {}).get(names.VERSION): int(
                 one.get("status", {}).get("availableReplicas") or 0
             )
-            for one in found
+            for one in self._deployments_of(endpoint.name)
         }
         lacking = [version for version in more if not available.get(version)]
         if lacking:
@@ -215,6 +215,15 @@ class KubernetesTraffic:
                 f" {lacking[0]}, then run again.",
                 where=f"endpoint {endpoint.name}",
             )
+
+    def _deployments_of(self, endpoint: str) -> tuple[Object, ...]:
+        """Who shifts traffic once does it again: the Deployments are followed."""
+        followed = self._deployments.get(endpoint)
+        if followed is None:
+            labels = {names.ENDPOINT: endpoint}
+            followed = Following(self._api, DEPLOYMENT, labels=labels)
+            self._deployments[endpoint] = followed
+        return followed.objects()
 
     def _await_acknowledgement(self, endpoint: str, generation: int) -> None:
         followed = self._followed[endpoint]

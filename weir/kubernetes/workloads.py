@@ -50,7 +50,9 @@ class KubernetesWorkloads:
         route = self._api.get(ROUTE, names.of_route(endpoint))
         root = self._apply(service(endpoint, version), route)
         for manifest in dependents(endpoint, version, self._settings):
-            self._apply(manifest, root)
+            applied = self._apply(manifest, root)
+            if manifest["kind"] == DEPLOYMENT.name:
+                self._start_with(applied, version.deployment.initial_replicas())
 
     def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
         """See Workloads: what the API server itself says that ``apply`` would change."""
@@ -157,6 +159,21 @@ class KubernetesWorkloads:
                 " more), or leave the field out of the release file; then release again.",
                 where=error.where,
             ) from error
+
+    def _start_with(self, deployment: Object, replicas: int) -> None:
+        """An autoscaler would come to its lower bound by itself, but a quarter of a minute later.
+
+        Its number is not weir's: another manager says it, once, and only ever raises it.
+        """
+        if int(deployment["spec"].get("replicas", 1)) >= replicas:
+            return
+        start: Object = {
+            "apiVersion": DEPLOYMENT.version,
+            "kind": DEPLOYMENT.name,
+            "metadata": {"name": name_of(deployment)},
+            "spec": {"replicas": replicas},
+        }
+        self._api.apply(start, force=True, manager=names.STARTER)
 
     def _log(self, pod: Object, container: str, lines: int) -> tuple[str, ...]:
         if lines <= 0:
