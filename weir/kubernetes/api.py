@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import urllib3
@@ -163,12 +163,12 @@ class Api:
         """Any text of the server, such as a container's log."""
         self.calls["log"] += 1
         return self._patiently(
-            lambda: self._send("GET", path, query, None, "").data.decode("utf-8", "replace"), doing
+            lambda: str(self._send("GET", path, query, None, "").data, "utf-8", "replace"), doing
         )
 
     def chunks(
         self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Any text of the server, as it comes, for what is too long to be held.
 
         Not patient: raises at once, also in the midst of it.
