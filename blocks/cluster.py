@@ -169,4 +169,3 @@ class KubernetesCluster(PlatformBlock):
             token_jwks=self.token_jwks,
             unschedulable_patience_seconds=self.unschedulable_patience_seconds,
         )
-

@@ -89,8 +89,9 @@ def _hundredths(version: str, percentile: float) -> int:
 class Version(BaseModel):
     """One deployed model version: what it runs, and how.
 
-    ``image`` is the content digest of what it runs, on a cluster the image's name; ``release`` the digest of the release file's
-    content that brought it, so that the same name with other content is seen as another version.
+    ``image`` is the content digest of what it runs, on a cluster the image's name. ``release`` is
+    the digest of the release file's content that brought it, so that the same name with other
+    content is seen as another version.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -213,7 +213,12 @@ def test_a_probe_needs_no_key_and_is_neither_logged_nor_counted(fraud: Guard) ->
     fraud.send("GET", "/after-the-probes")
     fraud.lines(path="/after-the-probes")
     assert not [x for x in fraud.log() if x["path"].startswith("/probe")]
-    assert fraud.send("POST", "/score", nobody, fraud.probe_port).json()["path"] == "/score"
+
+
+def test_the_probes_port_is_no_way_round_the_key(fraud: Guard) -> None:
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        reply = fraud.send(method, "/score", {"authorization": ""}, fraud.probe_port)
+        assert reply.status == 405, method
 
 
 def test_a_probe_is_answered_while_every_slot_is_taken(tmp_path: Path) -> None:

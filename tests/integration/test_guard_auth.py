@@ -211,6 +211,15 @@ def test_a_token_is_accepted_and_not_passed_on(
     assert tokens(key=issuers[number].token(aud=["x", "api://other"])).status == 200
 
 
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER "])
+def test_the_scheme_of_a_token_may_have_either_case(
+    tokens: Guard, issuers: tuple[Issuer, Issuer], scheme: str
+) -> None:
+    reply = tokens({"authorization": scheme + issuers[0].token()}, key=None)
+    assert reply.status == 200
+    assert "authorization" not in reply.json()["headers"]
+
+
 @pytest.mark.parametrize(
     ("claims", "status"),
     [

@@ -40,7 +40,7 @@ def test_a_request_is_a_span_that_says_what_its_line_in_the_log_says(
     guard(sleep_ms=2000)
     guard(key="wrong")
     eventually(lambda: len(found.spans) == 3)
-    spans = {span.attributes["http.status_code"]: span for span in found.spans}
+    spans = {span.attributes["http.response.status_code"]: span for span in found.spans}
     lines = {str(line["code"]): line for line in guard.log(3)}
     assert spans.keys() == lines.keys() == {"200", "504", "401"}
     for code, span in spans.items():
@@ -60,7 +60,7 @@ def test_a_span_says_which_endpoint_version_and_pod_it_is_from(
     traced: tuple[Guard, Collector],
 ) -> None:
     span = _of_one_request(*traced)
-    assert span.name == "POST fraud"
+    assert (span.name, span.attributes["http.request.method"]) == ("fraud", "POST")
     assert span.resource.items() >= {
         ("service.name", "fraud"),
         ("service.version", "v1"),

@@ -31,9 +31,14 @@ NONE = f"no cluster is at hand: make cluster starts one on this machine, or set 
 
 @dataclass(frozen=True)
 class Place:
-    """A namespace of a real cluster. ``api`` and ``access`` are weir's account, ``admin`` is not."""
+    """A namespace of a real cluster.
+
+    ``api`` and ``access`` are those of weir's account, ``connection`` and ``admin`` an
+    administrator's.
+    """
 
     namespace: str
+    connection: client.ApiClient
     admin: Api
     access: Access
     settings: ClusterSettings
@@ -82,6 +87,7 @@ def place(**settings: object) -> Iterator[Place]:
         token = _token(connection, namespace)
         yield Place(
             namespace,
+            connection,
             admin,
             Access(kubeconfig_text=_kubeconfig_of(path, token, namespace)),
             ClusterSettings(

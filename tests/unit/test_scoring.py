@@ -9,8 +9,8 @@ import pytest
 from tests.unit.local.answering import Asked, Reply, answering
 from weir.endpoint import Endpoint
 from weir.errors import PermanentError, TemporaryError
-from weir.scoring import LONGEST_BODY, GatewayScorer, score_samples
 from weir.ports import CheckReport, Keys
+from weir.scoring import LONGEST_BODY, GatewayScorer, score_samples
 
 KEY = "a-key-nobody-may-see"
 

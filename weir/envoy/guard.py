@@ -8,7 +8,8 @@ Files are those of two mounts. The ConfigMap's say what the guard is and hold no
 Secret's one file (``guard_auth.auth_file``) says whom it lets in. The kubelet replaces a mount's
 content by one rename in its root, and the guard follows it while it runs: what it can read becomes
 effective, and of what it cannot read it keeps the last that was good. Until it has read the
-Secret's file once it lets nobody in.
+Secret's file once it lets nobody in: without the file ``GUARD_PORT`` stays closed, which is what
+the guard's own readiness probe should look at, and with one that is broken everybody gets 500.
 
 When a pod ends: Kubernetes takes it out of the Service and waits in preStop, and until then the
 guard serves as ever. ``POST /healthcheck/fail`` on the admin socket makes it close every caller's
@@ -49,13 +50,13 @@ from weir.envoy.listeners import (
     port_listener,
 )
 from weir.envoy.resources import Resource, file_source, render, typed
-from weir.envoy.routes import replica_routes
+from weir.envoy.routes import equals, replica_routes, text_answer
 
 GUARD_PORT = 8080
 """Scoring."""
 
 PROBE_PORT = 8081
-"""The kubelet's probes: every path goes to the model server, unasked, unlogged and unlimited."""
+"""Probes of the kubelet: any GET goes to the model server, unasked, unlogged and unlimited."""
 
 MODEL_PORT = 9000
 """Where the model server listens, on the pod's loopback address."""
@@ -187,9 +188,14 @@ def _model_cluster(name: str, port: int) -> Resource:
 
 
 def _probe_manager() -> dict[str, Any]:
-    # The kubelet's own timeout is the one that counts.
-    route = {"match": {"prefix": "/"}, "route": {"cluster": _PROBE, "timeout": "0s"}}
-    hosts = [{"name": _PROBE, "domains": ["*"], "routes": [route]}]
+    # The kubelet only ever sends GET, and nobody is to score here without a key.
+    match = {"prefix": "/", "headers": [equals(":method", "GET")]}
+    routes = [
+        # The kubelet's own timeout is the one that counts.
+        {"match": match, "route": {"cluster": _PROBE, "timeout": "0s"}},
+        {"match": {"prefix": "/"}, "direct_response": text_answer(405, "This port is for probes.")},
+    ]
+    hosts = [{"name": _PROBE, "domains": ["*"], "routes": routes}]
     return connection_manager(
         _PROBE,
         route_config={"name": _PROBE, "validate_clusters": True, "virtual_hosts": hosts},

@@ -129,7 +129,10 @@ def _tokens(rules: TokenRules) -> dict[str, Any]:
         "require_expiration": True,
         "forward": False,
         # By default a token would be taken from the query as well, and so get into others' logs.
-        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        "from_headers": [
+            {"name": "Authorization", "value_prefix": scheme}
+            for scheme in ("Bearer ", "bearer ", "BEARER ")
+        ],
     }
     return typed(
         _TOKENS,

@@ -14,6 +14,10 @@ COLLECTOR = "weir.collector"
 TAGS = ("flags", "details", "forced", "metrics", "labels", "host", "attempts")
 """What is in a span as it is in the access log; the queries read it from ``Properties``."""
 
+_CONVENTIONS = {"http.request.method": "method", "http.response.status_code": "code"}
+"""Names that Azure's exporter looks for, by the field of the log. Envoy writes their older names,
+``http.method`` and ``http.status_code``, and by those alone every request would have the code 0."""
+
 RUNTIME = {
     "tracing.opentelemetry.min_flush_spans": 200,
     "tracing.opentelemetry.flush_interval_ms": 1000,
@@ -40,10 +44,13 @@ def tracing(endpoint: str, version: str) -> dict[str, Any]:
         },
         "random_sampling": {"value": 100},
         # Otherwise the name of a span would be the host that a caller gives.
-        "operation": f"%REQ(:METHOD):16% {endpoint}",
+        "operation": endpoint,
         # The path would bring the query with it, which is the caller's own business.
         "max_path_tag_length": 0,
-        "custom_tags": [{"tag": name, "value": words[name]} for name in TAGS],
+        "custom_tags": [
+            {"tag": tag, "value": words[name]}
+            for tag, name in {**{name: name for name in TAGS}, **_CONVENTIONS}.items()
+        ],
     }
 
 

@@ -60,7 +60,9 @@ def refusal(status: int, body: str, doing: str, where: str) -> WeirError:
             return _missing(message, doing, where)
         case 409:
             conflicts = [one for one in causes if one.get("reason") == _FIELD_CONFLICT]
-            return _field_conflict(conflicts, doing, where) if conflicts else _conflict(doing, where)
+            return (
+                _field_conflict(conflicts, doing, where) if conflicts else _conflict(doing, where)
+            )
         case 410:
             return Gone("kubernetes.gone", f"{doing}: {message}.", remedy="List anew.", where=where)
         case 400 | 405 | 415 | 422:
@@ -140,9 +142,7 @@ def _missing(message: str, doing: str, where: str) -> WeirError:
     )
 
 
-def _field_conflict(
-    causes: Sequence[Mapping[str, Any]], doing: str, where: str
-) -> FieldConflict:
+def _field_conflict(causes: Sequence[Mapping[str, Any]], doing: str, where: str) -> FieldConflict:
     by_manager: dict[str, list[str]] = {}
     for cause in causes:
         found = _MANAGER.search(str(cause.get("message", "")))

@@ -25,7 +25,7 @@ QUIET_SECONDS = 90.0
 """A watch without even a bookmark for so long is taken for dead."""
 
 FIRST_PATIENCE_SECONDS = 10.0
-"""The same before it has answered at all: then the address is likelier wrong than the server down."""
+"""The same before it has answered at all: then likelier the address is wrong."""
 
 Found = TypeVar("Found")
 
@@ -68,7 +68,9 @@ class Api:
     def get(self, kind: Kind, name: str) -> Object | None:
         """None when there is no such object, or no such kind."""
         try:
-            return self._json("get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}")
+            return self._json(
+                "get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}"
+            )
         except WeirError as error:
             if error.reason in ("kubernetes.missing", "kubernetes.namespace_missing"):
                 return None
@@ -162,9 +164,12 @@ class Api:
     def text(self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()) -> str:
         """Any text of the server, such as a container's log."""
         self.calls["log"] += 1
-        return self._patiently(
-            lambda: str(self._send("GET", path, query, None, "").data, "utf-8", "replace"), doing
-        )
+
+        def ask() -> str:
+            data: bytes = self._send("GET", path, query, None, "").data
+            return data.decode("utf-8", "replace")
+
+        return self._patiently(ask, doing)
 
     def chunks(
         self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()
@@ -282,7 +287,7 @@ class Api:
         headers = {"Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
-        answer = self._client.call_api(
+        return self._client.call_api(
             path,
             method,
             query_params=list(query),
@@ -293,7 +298,6 @@ class Api:
             _request_timeout=(CONNECT_SECONDS, quiet_seconds or ANSWER_SECONDS),
             _return_http_data_only=True,
         )
-        return answer
 
     def _refused(self, error: ApiException, doing: str) -> WeirError:
         body = error.body
@@ -332,4 +336,3 @@ def _kind_of_failure(error: Exception) -> str:
         return _kind_of_failure(reason)
     name = type(error).__name__
     return name.removesuffix("Error").removesuffix("Exception") or name
-

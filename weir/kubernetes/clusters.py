@@ -8,6 +8,7 @@ from typing import Any
 
 from weir.errors import PermanentError, WeirError
 from weir.kubernetes.api import Api
+from weir.kubernetes.gateways import words_of
 from weir.kubernetes.kinds import GATEWAY_CLASS, NAMESPACE
 from weir.kubernetes.route_manifests import condition, namespace
 from weir.kubernetes.settings import ClusterSettings
@@ -95,7 +96,7 @@ class KubernetesClusters:
         if accepted is not None and accepted.get("status") == "False":
             raise PermanentError(
                 "gateway.class_refused",
-                f"GatewayClass {wanted} is not accepted by its controller: {_words(accepted)}.",
+                f"GatewayClass {wanted} is not accepted by its controller: {words_of(accepted)}.",
                 remedy="Correct the class, or choose another one in the platform block.",
                 where=self._api.where,
             )
@@ -129,9 +130,3 @@ class KubernetesClusters:
             if error.reason == "kubernetes.forbidden":
                 return {}
             raise
-
-
-def _words(accepted: Mapping[str, Any]) -> str:
-    return f"{accepted.get('reason')}, {str(accepted.get('message') or '').rstrip('.')}"
-
-

@@ -55,8 +55,12 @@ def connect(access: Access) -> client.ApiClient:
                 persist_config=False,
             )
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        raise _unusable(access, str(error) if isinstance(error, config.ConfigException | OSError)
-                        else "it is not a kubeconfig") from None
+        raise _unusable(
+            access,
+            str(error)
+            if isinstance(error, config.ConfigException | OSError)
+            else "it is not a kubeconfig",
+        ) from None
     # weir decides itself what is tried again, and for how long.
     chosen.retries = False
     return client.ApiClient(chosen)

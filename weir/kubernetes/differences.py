@@ -34,9 +34,7 @@ def difference(present: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> 
 
 def _told(thing: Mapping[str, Any]) -> dict[str, Any]:
     """The object without what the server keeps for itself."""
-    metadata = {
-        key: value for key, value in thing["metadata"].items() if key not in _SERVERS_OWN
-    }
+    metadata = {key: value for key, value in thing["metadata"].items() if key not in _SERVERS_OWN}
     rest = {key: value for key, value in thing.items() if key not in ("status", "metadata")}
     return {**rest, "metadata": metadata}
 

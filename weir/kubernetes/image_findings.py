@@ -77,11 +77,7 @@ def _pull_remedy(container: Container, cause: str) -> str:
     of_guard = container.name == GUARD
     field = "guard_image of the platform block"
     if container.waiting == "InvalidImageName":
-        return (
-            f"Correct {field}."
-            if of_guard
-            else "Correct inference.image in the release file."
-        )
+        return f"Correct {field}." if of_guard else "Correct inference.image in the release file."
     if OTHER_ARCHITECTURE.search(cause):
         return OTHER_NODES
     if _REFUSED.search(cause):

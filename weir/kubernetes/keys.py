@@ -41,7 +41,9 @@ class EndpointKeys:
             return
         made = Keys(primary=_new_key(), secondary=_new_key())
         manifest = SECRET.object(
-            names.of_keys(endpoint), names.endpoint_labels(endpoint), {AUTH: self._mode(auth_enabled)}
+            names.of_keys(endpoint),
+            names.endpoint_labels(endpoint),
+            {AUTH: self._mode(auth_enabled)},
         )
         manifest["type"] = "Opaque"
         manifest["data"] = self._data(made, auth_enabled)
@@ -112,7 +114,9 @@ class EndpointKeys:
     def _nudge(self, endpoint: str, version: str) -> None:
         pods, _ = self._api.list(POD, {names.ENDPOINT: endpoint})
         for pod in pods:
-            if "deletionTimestamp" not in pod["metadata"]:
+            # A Gateway's own pods may have its labels.
+            is_ours = names.VERSION in pod["metadata"]["labels"]
+            if is_ours and "deletionTimestamp" not in pod["metadata"]:
                 self._api.patch(
                     POD, name_of(pod), {"metadata": {"annotations": {KEYS_AT: version}}}
                 )

@@ -104,7 +104,7 @@ def pod_template(
 
 
 def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> Object:
-    deployment, liveness = version.deployment, version.deployment.liveness
+    liveness = version.deployment.liveness
     timeout_seconds = math.ceil(liveness.timeout_seconds + busy_seconds(version))
     probe = {
         "httpGet": {"path": version.inference.health_path, "port": PROBE_PORT},
@@ -117,9 +117,9 @@ def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> O
         "env": [
             {"name": name, "value": value} for name, value in sorted(_environment(version).items())
         ],
-        "resources": _resources(version, settings),
+        "resources": _resources(version, settings.gpu_resource),
         "securityContext": _security(),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 in the container
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
         "readinessProbe": {
             **probe,
             "periodSeconds": 1,
@@ -137,10 +137,6 @@ def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> O
     arguments = _arguments(version)
     if arguments:
         container["command"] = list(arguments)
-    if deployment.gpu_cores:
-        container["resources"].setdefault("limits", {})[settings.gpu_resource] = str(
-            deployment.gpu_cores
-        )
     return container
 
 
@@ -206,7 +202,7 @@ def _environment(version: Version) -> dict[str, str]:
     # An image that somebody else built may have its parts elsewhere: the release file can say so.
     return {
         "PORT": str(MODEL_PORT),
-        "HOME": "/tmp",  # noqa: S108 in the container
+        "HOME": "/tmp",
         **common_environment(version),
         "AZUREML_MODEL_DIR": MODEL_DIRECTORY,
         **entry_script_environment(version, SOURCE_DIRECTORY),
@@ -214,7 +210,7 @@ def _environment(version: Version) -> dict[str, str]:
     }
 
 
-def _resources(version: Version, settings: ClusterSettings) -> Object:
+def _resources(version: Version, gpu_resource: str) -> Object:
     deployment = version.deployment
     found: Object = {
         "requests": {
@@ -227,6 +223,8 @@ def _resources(version: Version, settings: ClusterSettings) -> Object:
         limits["cpu"] = cores(deployment.cpu_cores_limit)
     if deployment.memory_gb_limit is not None:
         limits["memory"] = megabytes(deployment.memory_gb_limit)
+    if deployment.gpu_cores:
+        limits[gpu_resource] = str(deployment.gpu_cores)
     if limits:
         found["limits"] = limits
     return found

@@ -36,8 +36,8 @@ class ClusterSettings:
     endpoint behind a shared gateway is reached below the path /fraud. ``tls_secret`` names a
     Secret with a certificate: the endpoint's own Gateway then listens with TLS on
     ``gateway_port``. ``collector`` is host:port of an OpenTelemetry collector for the guards.
-    With ``token_issuer`` callers show a token of that issuer instead of a key; ``token_jwks`` is the
-    issuer's JSON Web Key Set, as text. GPU settings hold for versions with gpu_cores only.
+    With ``token_issuer`` callers show a token of that issuer instead of a key; ``token_jwks`` is
+    the issuer's JSON Web Key Set, as text. GPU settings hold for versions with gpu_cores only.
     ``propagation_seconds`` is how long a gateway takes from accepting a route to following it.
     """
 

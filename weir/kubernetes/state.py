@@ -139,11 +139,7 @@ class KubernetesState:
             found = self._api.get(CONFIG_MAP, name)
             self._reads[endpoint] += 1
         self._note(endpoint, found)
-        if (
-            found is not None
-            and followed is None
-            and self._reads[endpoint] > READS_BEFORE_A_WATCH
-        ):
+        if found is not None and followed is None and self._reads[endpoint] > READS_BEFORE_A_WATCH:
             self._followed[endpoint] = Following(self._api, CONFIG_MAP, name=name, seed=found)
         return found
 

@@ -1,47 +1,28 @@
-"""The gateway of an endpoint: an HTTPRoute with weights, on a Gateway of its own or a shared one."""
+"""The gateway of an endpoint: an HTTPRoute with weights, on its own Gateway or a shared one."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from weir.endpoint import Endpoint, Split
-from weir.envoy import SCORING_PATH
 from weir.errors import PermanentError, TemporaryError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict, FieldConflict
 from weir.kubernetes.api import Api
 from weir.kubernetes.following import Following
+from weir.kubernetes.gateways import Gateways
 from weir.kubernetes.keys import EndpointKeys
 from weir.kubernetes.kinds import DEPLOYMENT, GATEWAY, ROUTE, SECRET, Object
-from weir.kubernetes.route_manifests import (
-    address_of,
-    condition,
-    gateway,
-    parent,
-    refusals,
-    route,
-    split_of,
-)
+from weir.kubernetes.route_manifests import gateway, parent, refusals, route, split_of
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import owned_by
 from weir.ports import Keys
 
 ACKNOWLEDGE_SECONDS = 30.0
 _ATTEMPTS = 10
-_HTTPS = 443
-
-
-@dataclass(frozen=True)
-class _Door:
-    """How callers reach an endpoint."""
-
-    gateway: str
-    namespace: str
-    address: str
 
 
 class KubernetesTraffic:
@@ -55,7 +36,7 @@ class KubernetesTraffic:
         self._api, self._settings = api, settings
         self._keys = EndpointKeys(api, settings)
         self._followed: dict[str, Following] = {}
-        self._doors: dict[str, _Door] = {}
+        self._gateways = Gateways(api, settings)
         self._reclaimed: set[str] = set()
 
     def ensure(self, endpoint: Endpoint) -> Endpoint:
@@ -72,7 +53,7 @@ class KubernetesTraffic:
         own = gateway(endpoint.name, self._settings)
         if own is not None:
             self._api.apply(owned_by(own, found))
-        self._await_gateway(endpoint.name)
+        self._gateways.await_programmed(endpoint.name)
         return endpoint if endpoint.port else endpoint.with_port(self._settings.gateway_port)
 
     def apply(self, endpoint: Endpoint) -> datetime:
@@ -106,12 +87,9 @@ class KubernetesTraffic:
         found = self._route(endpoint)
         if found is None:
             return ""
-        door = self._gateway_object(endpoint)
-        if door is None:
-            return "its Gateway is gone"
-        programmed = condition(door, "Programmed")
-        if programmed is not None and programmed.get("status") != "True":
-            return f"its Gateway is not programmed: {_words(programmed)}"
+        trouble = self._gateways.trouble(endpoint)
+        if trouble:
+            return trouble
         _, objections = refusals(found, parent(endpoint, self._settings))
         if objections:
             return f"its route is refused: {objections}"
@@ -119,18 +97,7 @@ class KubernetesTraffic:
         return f"its split was changed by {', '.join(others)}" if others else ""
 
     def scoring_uri(self, endpoint: str) -> str | None:
-        if self._route(endpoint) is None:
-            return None
-        host = self._settings.host(endpoint)
-        address = host or self._address(endpoint)
-        if not address:
-            return None
-        port = self._settings.gateway_port
-        is_secure = bool(self._settings.tls_secret) or port == _HTTPS
-        scheme, usual = ("https", _HTTPS) if is_secure else ("http", 80)
-        shown_port = "" if port == usual else f":{port}"
-        prefix = self._settings.path_prefix(endpoint).rstrip("/")
-        return f"{scheme}://{address}{shown_port}{prefix}{SCORING_PATH}"
+        return None if self._route(endpoint) is None else self._gateways.scoring_uri(endpoint)
 
     def keys(self, endpoint: str) -> Keys:
         return self._keys.read(endpoint)
@@ -178,7 +145,7 @@ class KubernetesTraffic:
         followed = self._followed.pop(endpoint, None)
         if followed is not None:
             followed.close()
-        self._doors.pop(endpoint, None)
+        self._gateways.forget(endpoint)
         self._keys.forget(endpoint)
 
     def _write(self, endpoint: Endpoint, present: Object) -> Object:
@@ -223,10 +190,12 @@ class KubernetesTraffic:
 
     def _require_available(self, endpoint: Endpoint, present: Split | None) -> None:
         wanted = endpoint.split
+        if wanted is None:
+            return
         more = [
             version
-            for version in (wanted.versions() if wanted else ())
-            if wanted and wanted.percentile(version) > (present.percentile(version) if present else 0)
+            for version in wanted.versions()
+            if present is None or wanted.percentile(version) > present.percentile(version)
         ]
         if not more:
             return
@@ -278,62 +247,6 @@ class KubernetesTraffic:
             where=f"endpoint {endpoint}",
         )
 
-    def _await_gateway(self, endpoint: str) -> None:
-        door = self._door(endpoint)
-        api = self._of_namespace(door.namespace)
-        deadline = time.monotonic() + self._settings.gateway_timeout_seconds
-        with Following(api, GATEWAY, name=door.gateway) as followed:
-            followed.objects()
-            while True:
-                seen = followed.changes()
-                found = followed.get(door.gateway)
-                programmed = None if found is None else condition(found, "Programmed")
-                if found is not None and programmed and programmed.get("status") == "True":
-                    if address_of(found):
-                        self._doors[endpoint] = _Door(
-                            door.gateway, door.namespace, address_of(found)
-                        )
-                        return
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise self._not_programmed(endpoint, found, programmed)
-                followed.wait(seen, remaining)
-
-    def _not_programmed(
-        self, endpoint: str, found: Object | None, programmed: Mapping[str, Any] | None
-    ) -> PermanentError:
-        accepted = None if found is None else condition(found, "Accepted")
-        told = [_words(one) for one in (accepted, programmed) if one and one.get("status") != "True"]
-        words = "; ".join(told) or ("it is not there" if found is None else "no controller answers")
-        return PermanentError(
-            "gateway.not_programmed",
-            f"the Gateway was not ready within {self._settings.gateway_timeout_seconds:g} s:"
-            f" {words}.",
-            remedy="See that its class is right and its controller runs, and that a load balancer"
-            " can be had; kubectl describe gateway tells more.",
-            where=f"endpoint {endpoint}, {self._api.where}",
-        )
-
-    def _door(self, endpoint: str) -> _Door:
-        shared = self._settings.shared_gateway
-        if shared is not None:
-            return _Door(shared.name, shared.namespace, "")
-        return _Door(names.of_route(endpoint), self._settings.namespace, "")
-
-    def _gateway_object(self, endpoint: str) -> Object | None:
-        door = self._door(endpoint)
-        return self._of_namespace(door.namespace).get(GATEWAY, door.gateway)
-
-    def _address(self, endpoint: str) -> str:
-        known = self._doors.get(endpoint)
-        if known is not None and known.address:
-            return known.address
-        found = self._gateway_object(endpoint)
-        return "" if found is None else address_of(found)
-
-    def _of_namespace(self, namespace: str) -> Api:
-        return self._api if namespace == self._api.namespace else self._api.in_namespace(namespace)
-
     def _await_gone(self, endpoint: str, found: Object) -> None:
         name = names.of_route(endpoint)
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
@@ -362,11 +275,6 @@ def other_managers(found: Mapping[str, Any]) -> tuple[str, ...]:
         and not (entry.get("manager") == names.MANAGER and entry.get("operation") == "Apply")
     }
     return tuple(sorted(owners))
-
-
-def _words(one: Mapping[str, Any]) -> str:
-    message = str(one.get("message") or "").rstrip(".")
-    return f"{one.get('type')} {one.get('status')} ({one.get('reason')}) {message}".strip()
 
 
 def _unknown(endpoint: str, where: str) -> PermanentError:

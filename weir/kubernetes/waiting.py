@@ -38,9 +38,7 @@ class KubernetesWatch:
     def __enter__(self) -> Self:
         name = names.of_version(self._endpoint, self._version)
         labels = names.version_selector(self._endpoint, self._version)
-        self._deployments = self._stack.enter_context(
-            Following(self._api, DEPLOYMENT, name=name)
-        )
+        self._deployments = self._stack.enter_context(Following(self._api, DEPLOYMENT, name=name))
         self._pods = self._stack.enter_context(Following(self._api, POD, labels=labels))
         return self
 

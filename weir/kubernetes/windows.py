@@ -24,7 +24,7 @@ KEPT_RECORDS = 20
 
 @dataclass
 class _Record:
-    """What is known of one release's record. ``part`` is the newest ConfigMap, ``size`` its bytes."""
+    """What is known of a release's record: its newest ConfigMap is ``part``, of ``size`` bytes."""
 
     ids: set[int] = field(default_factory=set)
     part: int = -1

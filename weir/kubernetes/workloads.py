@@ -45,7 +45,7 @@ class KubernetesWorkloads:
     def apply(self, endpoint: str, version: Version) -> None:
         """See Workloads. Fields that others own stay as they are.
 
-        Raises PermanentError ``workload.field_conflict`` where weir and somebody else set one field.
+        Raises PermanentError ``workload.field_conflict`` where somebody else sets the same field.
         """
         route = self._api.get(ROUTE, names.of_route(endpoint))
         root = self._apply(service(endpoint, version), route)
@@ -55,7 +55,10 @@ class KubernetesWorkloads:
     def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
         """See Workloads: what the API server itself says that ``apply`` would change."""
         found: list[str] = []
-        for manifest in (service(endpoint, version), *dependents(endpoint, version, self._settings)):
+        for manifest in (
+            service(endpoint, version),
+            *dependents(endpoint, version, self._settings),
+        ):
             present = self._api.get(kind_of(manifest), name_of(manifest))
             try:
                 wanted = self._api.apply(manifest, dry_run=True)
@@ -139,7 +142,9 @@ class KubernetesWorkloads:
             labels = names.version_selector(endpoint, version)
         pods, _ = self._api.list(POD, labels)
         container = GUARD if is_guard else MODEL
-        return {name_of(pod): self._log(pod, container, lines) for pod in pods}
+        # A Gateway's own pods may have its labels.
+        ours = [pod for pod in pods if names.VERSION in pod["metadata"]["labels"]]
+        return {name_of(pod): self._log(pod, container, lines) for pod in ours}
 
     def _apply(self, manifest: Object, owner: Object | None) -> Object:
         try:

@@ -70,12 +70,11 @@ class Cluster:
             self._authority.issue("kubernetes-admin", [MASTERS]),
         )
         self._processes.start(ETCD, calls.etcd())
-        self.start_api_server()
+        self._processes.start(API_SERVER, calls.api_server())
+        self._processes.wait(API_SERVER, "the API server is ready", self._api_server_ready)
         self._processes.start(CONTROLLERS, calls.controllers())
         self._processes.start(SCHEDULER, calls.scheduler())
-        crds = (built(module) / "crds" for module in (KWOK_MODULE, GATEWAY_API, ISTIO))
-        self.apply(*crds, MANIFESTS / "namespaces.yaml", MANIFESTS / "nodes.yaml")
-        self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        self._apply_all()
         self._processes.start(KWOK, calls.kwok(self._stages()))
         self._processes.start(ISTIOD, calls.istiod(), istio.ENVIRONMENT, calls.istiod_folder)
         self._processes.wait(KWOK, "the nodes are ready", self._nodes_ready)
@@ -85,17 +84,21 @@ class Cluster:
 
     def stop(self) -> None:
         """End this cluster's processes, and no others; its data stays in the folder."""
-        for name in reversed(PROCESSES):
-            self._processes.stop(name)
-
-    def start_api_server(self) -> None:
-        """Start the API server at its port, on the data in etcd, and wait until it is ready."""
-        self._processes.start(API_SERVER, self._components.api_server())
-        self._processes.wait(API_SERVER, "the API server is ready", self._api_server_ready)
+        self._processes.stop(*(name for name in PROCESSES if name != ETCD))
+        self._processes.stop(ETCD)
 
     def stop_api_server(self) -> None:
-        """Take the API server away, as a network or a master that is gone does."""
-        self._processes.stop(API_SERVER, patience_seconds=0.5)
+        """Take the API server away at once, until ``start_api_server``; etcd keeps the data.
+
+        What only talks to it goes as well. Left running, it would stay idle for up to a minute
+        after the return; real controllers lose their leases by then and are started anew.
+        """
+        rest = (CONTROLLERS, SCHEDULER, KWOK, ISTIOD)
+        self._processes.stop(API_SERVER, *rest, patience_seconds=0.5)
+
+    def start_api_server(self) -> None:
+        """Bring the API server back at its port, with what talks to it, and wait for all."""
+        self.up()
 
     def running(self) -> dict[str, psutil.Process]:
         """The cluster's processes by name."""
@@ -174,6 +177,29 @@ class Cluster:
 
     def _api_server_ready(self) -> bool:
         return self._kubectl(["get", "--raw=/readyz"]).returncode == 0
+
+    def _apply_all(self) -> None:
+        """The kinds beyond Kubernetes' own, and the nodes."""
+        kinds = [built(module) / "crds" for module in (KWOK_MODULE, GATEWAY_API, ISTIO)]
+        paths = [*kinds, MANIFESTS / "namespaces.yaml", MANIFESTS / "nodes.yaml"]
+        wait = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=20s"]
+        self.apply(*paths)
+        if self._kubectl(wait).returncode:
+            # An API server that ended while it took up a kind never takes it up again.
+            self.kubectl("delete", "crd", *self._kinds_not_taken_up())
+            self.apply(*paths)
+            self.kubectl(*wait)
+
+    def _kinds_not_taken_up(self) -> list[str]:
+        found = json.loads(self.kubectl("get", "crd", "--output=json"))["items"]
+        return [
+            kind["metadata"]["name"]
+            for kind in found
+            if not any(
+                condition["type"] == "Established" and condition["status"] == "True"
+                for condition in kind.get("status", {}).get("conditions", [])
+            )
+        ]
 
     def _class_accepted(self) -> bool:
         path = '--output=jsonpath={.status.conditions[?(@.type=="Accepted")].status}'

@@ -138,7 +138,8 @@ class Components:
             f"--server-address={HOST}:{port}",
             f"--tls-cert-file={own.certificate}",
             f"--tls-private-key-file={own.key}",
-            "--node-lease-duration-seconds=40",
+            # With leases, a kwok started anew would wait for those of the one before to end.
+            "--node-lease-duration-seconds=0",
         ]
 
     @property

@@ -92,7 +92,7 @@ KWOK = Module(
         "crds": ("kustomize/crd/bases/kwok.x-k8s.io_logs.yaml",),
         "stages": (
             "kustomize/stage/node/fast/node-initialize.yaml",
-            "kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+            "kustomize/stage/node/heartbeat/node-heartbeat.yaml",
             "kustomize/stage/pod/fast/pod-complete.yaml",
             "kustomize/stage/pod/fast/pod-delete.yaml",
         ),

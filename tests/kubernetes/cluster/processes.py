@@ -66,17 +66,16 @@ class Processes:
         found = {name: self.find(name) for name in names}
         return {name: process for name, process in found.items() if process}
 
-    def stop(self, name: str, patience_seconds: float = 5.0) -> None:
-        """End a process: politely at first, and surely after ``patience_seconds``."""
-        process = self.find(name)
-        if process:
-            for sent in (signal.SIGTERM, signal.SIGKILL):
+    def stop(self, *names: str, patience_seconds: float = 5.0) -> None:
+        """End processes: politely at first, and surely after ``patience_seconds``."""
+        left = [process for name in names if (process := self.find(name))]
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            for process in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, sent)
-                with contextlib.suppress(psutil.TimeoutExpired):
-                    process.wait(patience_seconds)
-                    break
-        self._record(name).unlink(missing_ok=True)
+            _, left = psutil.wait_procs(left, patience_seconds)
+        for name in names:
+            self._record(name).unlink(missing_ok=True)
 
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"

@@ -1,0 +1,115 @@
+"""The command `weir` on a cluster: a saved block, callers, and a Prefect server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.integration.lab import REPOSITORY, WEIR, Finished, Lab
+from tests.kubernetes import at_hand
+from tests.kubernetes.at_hand import Place
+from tests.kubernetes.callers import Callers, scoring_server
+from weir.document import EndpointDocument
+from weir.kubernetes.kinds import ROUTE
+from weir.kubernetes.names import of_route
+from weir.kubernetes.route_manifests import split_of
+from weir.kubernetes.state import KubernetesState
+
+EXAMPLES = REPOSITORY / "examples" / "kubernetes"
+QUICK: Mapping[str, Any] = {
+    "steps": [50, 100],
+    "window_seconds": 1,
+    "lag_seconds": 1.2,
+    "minimum_requests": 50,
+    "guardrails": [{"metric": "failures", "slack": 0.05}],
+}
+
+_SAVE = """
+import json, sys
+from blocks import KubernetesCluster
+KubernetesCluster(**json.load(sys.stdin)).save(sys.argv[1], overwrite=True)
+"""
+
+
+class Site:
+    """``place`` as a saved platform; ``weir`` runs there."""
+
+    def __init__(self, lab: Lab, place: Place, name: str) -> None:
+        self._lab, self.place = lab, place
+        self.platform = f"weir-kubernetes-cluster/{name}"
+        self.state = KubernetesState(place.api())
+        self._files = lab.work / name
+        self._files.mkdir()
+
+    def weir(self, *arguments: str | Path, timeout_seconds: float = 180) -> Finished:
+        """Run the command to its end, on the cluster."""
+        return self._lab.weir(
+            *arguments, "--platform", self.platform, timeout_seconds=timeout_seconds
+        )
+
+    def running(self, *arguments: str | Path) -> Any:
+        return self._lab.running(WEIR, *arguments, "--platform", self.platform, cwd=REPOSITORY)
+
+    def release_file(self, version: str, image: str = "", **changes: Any) -> Path:
+        """The example's release of ``version`` with a quick policy; ``changes`` by top field."""
+        content = yaml.safe_load((EXAMPLES / "release-v1.yaml").read_text())
+        content["version_name"] = version
+        content["inference"]["image"] = image or f"registry.example/fraud:{version}"
+        content["deployment"]["scoring_timeout_ms"] = 1000
+        content["check"]["samples"] = str(EXAMPLES / "samples.ndjson")
+        content["rollout"] = dict(QUICK)
+        for field, value in changes.items():
+            content[field] = {**content[field], **value} if isinstance(value, dict) else value
+        path = self._files / f"{version}.yaml"
+        path.write_text(json.dumps(content))
+        return path
+
+    def document(self) -> EndpointDocument:
+        found = self.state.read("fraud")
+        assert found is not None
+        return found
+
+    def split(self) -> str:
+        """The split that the HTTPRoute asks for, read as an administrator."""
+        found = self.place.admin.get(ROUTE, of_route("fraud"))
+        return "" if found is None else str(split_of("fraud", found))
+
+
+@contextmanager
+def site(lab: Lab, folder: Path, callers: Callers | None = None, **settings: Any) -> Iterator[Site]:
+    """A namespace of its own as a platform, with ``callers`` calling until the block ends."""
+    with scoring_server() as port:
+        chosen = {
+            "gateway_port": port,
+            "gateway_annotations": {"weir.test/address": "127.0.0.1"},
+            **settings,
+        }
+        with at_hand.place(**chosen) as place:
+            name = place.namespace
+            block = {
+                "kubeconfig_text": place.access.kubeconfig_text,
+                "namespace": place.namespace,
+                **chosen,
+            }
+            environment = lab.environment(PREFECT_API_URL=lab.server.api)
+            subprocess.run(
+                [sys.executable, "-c", _SAVE, name],
+                input=json.dumps(block),
+                env=environment,
+                cwd=REPOSITORY,
+                text=True,
+                check=True,
+            )
+            made = Site(lab, place, name)
+            if callers is None:
+                yield made
+                return
+            with callers.calling(place, folder):
+                yield made

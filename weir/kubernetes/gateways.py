@@ -1,0 +1,116 @@
+"""The Gateway before an endpoint, its own or a shared one: awaited, and where it is reached."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from weir.envoy import SCORING_PATH
+from weir.errors import PermanentError
+from weir.kubernetes import names
+from weir.kubernetes.api import Api
+from weir.kubernetes.following import Following
+from weir.kubernetes.kinds import GATEWAY, Object
+from weir.kubernetes.route_manifests import address_of, condition
+from weir.kubernetes.settings import ClusterSettings
+
+_HTTPS = 443
+
+
+class Gateways:
+    """Looks at Gateways; ``await_programmed`` remembers where it has found one to be."""
+
+    def __init__(self, api: Api, settings: ClusterSettings) -> None:
+        self._api, self._settings = api, settings
+        self._addresses: dict[str, str] = {}
+
+    def await_programmed(self, endpoint: str) -> None:
+        """Return when the Gateway serves and has an address.
+
+        Raises PermanentError ``gateway.not_programmed`` when that takes too long.
+        """
+        name, api = self._name(endpoint), self._its_api()
+        deadline = time.monotonic() + self._settings.gateway_timeout_seconds
+        with Following(api, GATEWAY, name=name) as followed:
+            followed.objects()
+            while True:
+                seen = followed.changes()
+                found = followed.get(name)
+                programmed = None if found is None else condition(found, "Programmed")
+                if found is not None and programmed and programmed.get("status") == "True":
+                    address = address_of(found)
+                    if address:
+                        self._addresses[endpoint] = address
+                        return
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise self._not_programmed(endpoint, found, programmed)
+                followed.wait(seen, remaining)
+
+    def trouble(self, endpoint: str) -> str:
+        """Why the Gateway does not serve; empty when it does."""
+        found = self._object(endpoint)
+        if found is None:
+            return "its Gateway is gone"
+        programmed = condition(found, "Programmed")
+        if programmed is not None and programmed.get("status") != "True":
+            return f"its Gateway is not programmed: {words_of(programmed)}"
+        return ""
+
+    def scoring_uri(self, endpoint: str) -> str | None:
+        """Where callers score; None while the Gateway has no address."""
+        address = self._settings.host(endpoint) or self._address(endpoint)
+        if not address:
+            return None
+        port = self._settings.gateway_port
+        is_secure = bool(self._settings.tls_secret) or port == _HTTPS
+        scheme, usual = ("https", _HTTPS) if is_secure else ("http", 80)
+        shown_port = "" if port == usual else f":{port}"
+        prefix = self._settings.path_prefix(endpoint).rstrip("/")
+        return f"{scheme}://{address}{shown_port}{prefix}{SCORING_PATH}"
+
+    def forget(self, endpoint: str) -> None:
+        """The endpoint is gone."""
+        self._addresses.pop(endpoint, None)
+
+    def _address(self, endpoint: str) -> str:
+        known = self._addresses.get(endpoint)
+        if known:
+            return known
+        found = self._object(endpoint)
+        return "" if found is None else address_of(found)
+
+    def _object(self, endpoint: str) -> Object | None:
+        return self._its_api().get(GATEWAY, self._name(endpoint))
+
+    def _name(self, endpoint: str) -> str:
+        shared = self._settings.shared_gateway
+        return shared.name if shared is not None else names.of_route(endpoint)
+
+    def _its_api(self) -> Api:
+        shared = self._settings.shared_gateway
+        return self._api if shared is None else self._api.in_namespace(shared.namespace)
+
+    def _not_programmed(
+        self, endpoint: str, found: Object | None, programmed: Mapping[str, Any] | None
+    ) -> PermanentError:
+        accepted = None if found is None else condition(found, "Accepted")
+        told = [
+            words_of(one) for one in (accepted, programmed) if one and one.get("status") != "True"
+        ]
+        words = "; ".join(told) or ("it is not there" if found is None else "no controller answers")
+        return PermanentError(
+            "gateway.not_programmed",
+            f"the Gateway was not ready within {self._settings.gateway_timeout_seconds:g} s:"
+            f" {words}.",
+            remedy="See that its class is right and its controller runs, and that a load balancer"
+            " can be had; kubectl describe gateway tells more.",
+            where=f"endpoint {endpoint}, {self._api.where}",
+        )
+
+
+def words_of(one: Mapping[str, Any]) -> str:
+    """A condition for people."""
+    message = str(one.get("message") or "").rstrip(".")
+    return f"{one.get('type')} {one.get('status')} ({one.get('reason')}) {message}".strip()
