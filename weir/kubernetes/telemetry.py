@@ -161,9 +161,10 @@ class GuardLogs:
             memory.last[run.key] = found.last
         if before is None or found.has_awaited or found.reaches_back_to(start.timestamp()):
             return None
-        # Where nothing stands in the new file yet, whatever was answered until now is lost.
+        # Nothing of the window before the new file's first line can be read any more; where there
+        # is no line yet, nothing until now.
         until = time.time() if found.first is None else found.first.completed
-        memory.lose(Gap(before.completed, until))
+        memory.lose(_gap(start, until))
         return rotated(run.pod, self._api.where)
 
     def _patiently(self, run: Run, start: datetime, memory: _Memory, into: IO[bytes]) -> Found:
