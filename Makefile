@@ -41,6 +41,10 @@ unit: $(READY)  ## the unit tests alone, about a minute
 benchmark-evidence: $(READY)  ## the evidence against peers and bounds: writes docs/evidence-benchmark.md
 	$(BIN)/python -m benchmarks.evidence
 
+test-kubernetes: $(READY)  ## the Kubernetes suite, on the cluster in KUBECONFIG or one of its own
+	@WEIR_TEST_KUBECONFIG="$${KUBECONFIG:-$$($(BIN)/python -m tests.kubernetes.cluster up | sed -n 's/^export KUBECONFIG=//p')}" \
+		$(BIN)/python -m pytest tests/kubernetes tests/contract -k kubernetes --numprocesses 2
+
 cluster: $(READY)  ## a real Kubernetes control plane on loopback: eval "$$(make -s cluster)"
 	@$(BIN)/python -m tests.kubernetes.cluster up
 
