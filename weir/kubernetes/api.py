@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import urllib3
@@ -180,7 +180,7 @@ class Api:
 
     def chunks(
         self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Any text of the server, as it comes, for what is too long to be held.
 
         Not patient: raises at once, also in the midst of it.
