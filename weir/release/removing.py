@@ -68,8 +68,7 @@ def remove_version(platform: Platform, endpoint: str, version: str) -> None:
     trimmed = document.endpoint.without_version(version)
     await_idle(platform, document.endpoint, version)
     platform.workloads.remove(endpoint, version)
-    if trimmed.split is not None:
-        platform.traffic.apply(trimmed)
+    platform.traffic.apply(trimmed)
     write(
         platform,
         endpoint,
