@@ -7,7 +7,7 @@ PYTHON ?= $(shell sh scripts/find-python)
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-worker coverage unit lint types contracts locked check setup lock clean help benchmark-evidence cluster cluster-down
+.PHONY: demo test test-worker test-kubernetes coverage unit lint types contracts locked check setup lock clean help benchmark-evidence cluster cluster-down
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /: /' | sort
