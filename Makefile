@@ -42,7 +42,8 @@ benchmark-evidence: $(READY)  ## the evidence against peers and bounds: writes d
 	$(BIN)/python -m benchmarks.evidence
 
 test-kubernetes: $(READY)  ## the Kubernetes suite, on the cluster in KUBECONFIG or one of its own
-	@WEIR_TEST_KUBECONFIG="$${KUBECONFIG:-$$($(BIN)/python -m tests.kubernetes.cluster up | sed -n 's/^export KUBECONFIG=//p')}" \
+	@test -n "$$KUBECONFIG" || $(BIN)/python -m tests.kubernetes.cluster up
+	WEIR_TEST_KUBERNETES=required WEIR_TEST_KUBECONFIG="$$KUBECONFIG" \
 		$(BIN)/python -m pytest tests/kubernetes tests/contract -k kubernetes --numprocesses 2
 
 cluster: $(READY)  ## a real Kubernetes control plane on loopback: eval "$$(make -s cluster)"

@@ -32,7 +32,7 @@ class Subject:
     def run(self, endpoint: Endpoint) -> None:
         """The endpoint's versions have ready replicas, where the adapter asks for that."""
         for one in endpoint.versions if self._workloads else ():
-            self._workloads.apply(endpoint.name, one)
+            self._workloads.apply(endpoint.name, one.model_copy(update={"image": at_hand.image()}))
             wait_until_ready(
                 self._workloads, endpoint.name, one.name, timeout_seconds=30, clock=SystemClock()
             )

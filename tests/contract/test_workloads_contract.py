@@ -58,7 +58,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
     if request.param == "kubernetes":
         with at_hand.place() as place:
             workloads = KubernetesWorkloads(place.api(), place.settings)
-            yield Subject(workloads, lambda _: "registry.example/model:1")
+            yield Subject(workloads, lambda _: at_hand.image())
         return
     source = tmp_path / "source"
     source.mkdir()

@@ -24,6 +24,14 @@ from weir.kubernetes.settings import ClusterSettings
 CHOSEN = "WEIR_TEST_KUBECONFIG"
 """Names the cluster to test on. KUBECONFIG alone is never taken: it may lead to production."""
 
+REQUIRED = "WEIR_TEST_KUBERNETES"
+"""Set to "required", a test fails without a cluster instead of being skipped."""
+
+IMAGE = "WEIR_TEST_IMAGE"
+"""On a cluster with real nodes: an image that answers 200 to every request, on the port in PORT."""
+
+GATEWAY_CLASS = "WEIR_TEST_GATEWAY_CLASS"
+
 RBAC = Path(__file__).parents[2] / "deployments" / "kubernetes" / "rbac.yaml"
 ACCOUNT = "weir"
 NONE = f"no cluster is at hand: make cluster starts one on this machine, or set {CHOSEN}"
@@ -69,8 +77,33 @@ def require_cluster() -> Path:
     """The kubeconfig, or the test is skipped with words on how to have a cluster."""
     found = kubeconfig()
     if found is None:
+        if os.environ.get(REQUIRED) == "required":
+            pytest.fail(NONE)
         pytest.skip(NONE)
     return found
+
+
+@functools.cache
+def has_played_nodes() -> bool:
+    """Whether kwok plays the nodes, and any image becomes ready."""
+    nodes = client.CoreV1Api(connect(Access(kubeconfig=str(require_cluster())))).list_node().items
+    return all((one.metadata.annotations or {}).get("kwok.x-k8s.io/node") for one in nodes)
+
+
+def require_played_nodes() -> None:
+    """For tests whose pods, or their logs, are played."""
+    if not has_played_nodes():
+        pytest.skip("the nodes of this cluster are real; this test plays its pods")
+
+
+def image() -> str:
+    """An image whose pods become ready."""
+    if has_played_nodes():
+        return "registry.example/model:1"
+    chosen = os.environ.get(IMAGE)
+    if not chosen:
+        pytest.skip(f"the nodes of this cluster are real: set {IMAGE}")
+    return chosen
 
 
 @contextmanager
@@ -94,6 +127,7 @@ def place(**settings: object) -> Iterator[Place]:
                 **{
                     "namespace": namespace,
                     "gateway_timeout_seconds": 60,
+                    "gateway_class": os.environ.get(GATEWAY_CLASS, "approuting-istio"),
                     "propagation_seconds": 0,
                     **settings,
                 }

@@ -92,6 +92,7 @@ class Site:
 @contextmanager
 def site(lab: Lab, folder: Path, callers: Callers | None = None, **settings: Any) -> Iterator[Site]:
     """A namespace of its own as a platform, with ``callers`` calling until the block ends."""
+    at_hand.require_played_nodes()
     with scoring_server() as port:
         chosen = {
             "gateway_port": port,

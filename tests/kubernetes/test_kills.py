@@ -32,6 +32,7 @@ EVERY = int(os.environ.get("WEIR_KILL_EVERY", "9"))
 
 @pytest.fixture
 def place() -> Iterator[Place]:
+    at_hand.require_played_nodes()
     with at_hand.place() as found:
         yield found
 
