@@ -87,7 +87,7 @@ def require_cluster() -> Path:
 def has_played_nodes() -> bool:
     """Whether kwok plays the nodes, and any image becomes ready."""
     nodes = client.CoreV1Api(connect(Access(kubeconfig=str(require_cluster())))).list_node().items
-    return all((one.metadata.annotations or {}).get("kwok.x-k8s.io/node") for one in nodes)
+    return all(one.status.node_info.kubelet_version.startswith("kwok") for one in nodes)
 
 
 def require_played_nodes() -> None:
