@@ -121,6 +121,11 @@ class KubernetesCluster(PlatformBlock):
         description="How long a pod may find no node before its release fails, unless an"
         " autoscaler has said that it adds one.",
     )
+    propagation_seconds: float = Field(
+        default=2,
+        ge=0,
+        description="How long a gateway's proxies take from its controller's word to following it.",
+    )
     home: str = Field(
         default="",
         title="Home folder",
@@ -168,4 +173,5 @@ class KubernetesCluster(PlatformBlock):
             token_audiences=tuple(self.token_audiences),
             token_jwks=self.token_jwks,
             unschedulable_patience_seconds=self.unschedulable_patience_seconds,
+            propagation_seconds=self.propagation_seconds,
         )
