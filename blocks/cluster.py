@@ -98,6 +98,9 @@ class KubernetesCluster(PlatformBlock):
         ],
         description="For versions with gpu_cores, besides the others.",
     )
+    gpu_resource: str = Field(
+        default="nvidia.com/gpu", description="What the cluster calls a graphics processor."
+    )
     guard_image: str = Field(
         default=DEFAULT_GUARD_IMAGE, description="The Envoy beside every model server."
     )
@@ -167,6 +170,7 @@ class KubernetesCluster(PlatformBlock):
             tolerations=tuple(one.chosen() for one in self.tolerations),
             gpu_node_selector=self.gpu_node_selector,
             gpu_tolerations=tuple(one.chosen() for one in self.gpu_tolerations),
+            gpu_resource=self.gpu_resource,
             guard_image=self.guard_image,
             collector=self.collector,
             token_issuer=self.token_issuer,

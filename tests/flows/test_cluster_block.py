@@ -30,6 +30,7 @@ def test_every_setting_can_be_said_in_a_block() -> None:
         "tolerations": [{"key": "models", "value": "only", "effect": "NoSchedule"}],
         "gpu_node_selector": {"pool": "gpu"},
         "gpu_tolerations": [],
+        "gpu_resource": "amd.com/gpu",
         "guard_image": "registry.example/envoy:1",
         "collector": "otel:4318",
         "token_issuer": "https://issuer.example",
