@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import mean
 from tempfile import TemporaryDirectory
 
 from benchmarks.cluster.server_counter import ServerCounter
@@ -53,14 +52,14 @@ def _releases(place: Place, server: ServerCounter) -> Iterator[str]:
         assert past.outcome is outcome, past
         what = {
             "v1": "a first release",
-            "v2": f"a release through 5, 25, 50, 100 %, {windows.count} windows",
-            "v3": f"a release that is rolled back, {windows.count} windows",
+            "v2": f"a release through 5, 25, 50, 100 %, {windows.count} decisions",
+            "v3": f"a release that is rolled back, {windows.count} decisions",
         }[version]
         yield row(what, calls, f"<= {GOAL_RELEASE} calls")
         yield row(f"{what}: by the API server's own count", server.count() - before, "the same")
         if windows.holds:
-            held = f"{mean(windows.holds):.1f}"
-            yield row("of it for a window after which nothing changes, mean", held, "")
+            held = ", ".join(map(str, windows.holds))
+            yield row("of it for a window after which nothing changes", held, "")
         if windows.shifts:
             shifts = ", ".join(map(str, windows.shifts))
             yield row("of it for a split change and the window after it", shifts, "")

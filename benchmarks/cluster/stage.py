@@ -28,7 +28,7 @@ LAG_SECONDS = 0.2
 QUICK: dict[str, Any] = {
     "steps": [5, 25, 50, 100],
     "window_seconds": 1,
-    "minimum_requests": 50,
+    "minimum_requests": 250,
     "guardrails": [{"metric": "failures", "slack": 0.01}],
 }
 

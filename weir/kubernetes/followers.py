@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from weir.kubernetes.following import Following
 
-IDLE_SECONDS = 20.0
-"""Nobody who releases asks more seldom than that; a longer wait costs one question more."""
+IDLE_SECONDS = 10.0
+"""Who asks more seldom than that may as well ask the API server."""
 
 FEW = 3
 """So many may be idle: who works on one endpoint for days keeps what it follows."""
