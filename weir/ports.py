@@ -129,6 +129,9 @@ class Clusters(Protocol):
 
 
 class Images(Protocol):
+    retains: bool
+    """False where images are somebody else's to remove: ``retain`` does nothing then."""
+
     def digest(self, context: BuildContext) -> str:
         """The digest that ``build`` would give, without building. Touches nothing."""
 

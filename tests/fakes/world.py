@@ -75,6 +75,7 @@ class FakeImages:
 
     broken: dict[str, PermanentError] = field(default_factory=dict)
     built: list[str] = field(default_factory=list)
+    retains: bool = True
 
     def digest(self, context: BuildContext) -> str:
         return f"image-of-{context.model_path.name if context.model_path else 'nothing'}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import urllib3
@@ -203,9 +205,12 @@ class Api:
         resource_version: str,
         labels: Mapping[str, str] | None = None,
         fields: str = "",
+        *,
+        opened: Callable[[Callable[[], None]], None] = lambda _: None,
     ) -> Iterator[Object]:
         """Events as the server sends them ({"type", "object"}), until it ends the stream.
 
+        ``opened`` is given what ends the stream from another thread.
         Not patient: raises at once, Gone for a forgotten past. An end without error is usual.
         """
         self.calls["watch"] += 1
@@ -221,6 +226,7 @@ class Api:
                 "GET", kind.path(self.namespace), query, None, "", quiet_seconds=QUIET_SECONDS
             )
             try:
+                opened(partial(_end, answer))
                 for line in _lines(answer):
                     event = json.loads(line)
                     if event.get("type") == "ERROR":
@@ -326,6 +332,13 @@ def _lines(answer: Any) -> Iterator[bytes]:
     for chunk in answer.stream(amt=None, decode_content=True):
         *whole, rest = (rest + chunk).split(b"\n")
         yield from (line for line in whole if line.strip())
+
+
+def _end(answer: Any) -> None:
+    """Whoever reads ``answer`` reads its end now."""
+    # An answer that is over already has no connection any more.
+    with contextlib.suppress(ValueError, RuntimeError, OSError):
+        answer.shutdown()
 
 
 def _retry_after(error: ApiException) -> float:

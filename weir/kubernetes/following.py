@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +22,7 @@ class Following:
     """The objects of one kind that match, as the API server tells of them.
 
     ``seed`` is the only object that matches, read a moment ago: the watch then needs no list of
-    its own. The thread ends with ``close``, or with the process.
+    its own. Thread and connection end with ``close``, or with the process.
     """
 
     def __init__(
@@ -41,6 +42,9 @@ class Following:
         self._trouble: WeirError | None = None
         self._is_live = False
         self._has_ended = False
+        self._end_stream: Callable[[], None] = _nothing
+        self._asked_at = time.monotonic()
+        self._waiting = 0
         self._changed = threading.Condition()
         version = ""
         if seed is not None:
@@ -67,12 +71,18 @@ class Following:
     def is_live(self) -> bool:
         """Whether the objects are as the server has them, but for what is under way."""
         with self._changed:
+            self._asked_at = time.monotonic()
             return self._is_live
+
+    def idle_seconds(self) -> float:
+        """How long nobody has asked or waited for anything."""
+        with self._changed:
+            return 0.0 if self._waiting else time.monotonic() - self._asked_at
 
     def objects(self, timeout_seconds: float = 30.0) -> tuple[Object, ...]:
         """What there is, once the server has told of it. Raises what keeps it from that."""
         deadline = time.monotonic() + timeout_seconds
-        with self._changed:
+        with self._asking():
             while not self._is_live:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
@@ -81,7 +91,7 @@ class Following:
             return tuple(self._objects.values())
 
     def get(self, name: str) -> Object | None:
-        with self._changed:
+        with self._asking():
             return self._objects.get(name)
 
     def put(self, thing: Object) -> None:
@@ -96,7 +106,7 @@ class Following:
 
     def wait(self, seen: int, timeout_seconds: float) -> int:
         """Return when something has changed since ``changes()`` was ``seen``, or after the time."""
-        with self._changed:
+        with self._asking():
             self._changed.wait_for(
                 lambda: self._changes != seen or self._has_ended, max(0.0, timeout_seconds)
             )
@@ -104,7 +114,7 @@ class Following:
 
     def wait_until_gone(self, name: str, timeout_seconds: float) -> None:
         """Return when there is no such object, or after the time."""
-        with self._changed:
+        with self._asking():
             self._changed.wait_for(
                 lambda: (self._is_live and name not in self._objects) or self._has_ended,
                 max(0.0, timeout_seconds),
@@ -112,8 +122,27 @@ class Following:
 
     def close(self) -> None:
         with self._changed:
-            self._has_ended = True
+            self._has_ended, self._is_live = True, False
             self._changed.notify_all()
+            end_stream = self._end_stream
+        end_stream()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            try:
+                yield
+            finally:
+                self._waiting -= 1
+                self._asked_at = time.monotonic()
+
+    def _opened(self, end: Callable[[], None]) -> None:
+        with self._changed:
+            self._end_stream = end
+            has_ended = self._has_ended
+        if has_ended:
+            end()
 
     def _run(self, version: str) -> None:
         pause_seconds = _FIRST_PAUSE_SECONDS
@@ -122,7 +151,9 @@ class Following:
                 if not version:
                     version = self._list()
                 began = time.monotonic()
-                for event in self._api.watch(self._kind, version, self._labels, self._fields):
+                for event in self._api.watch(
+                    self._kind, version, self._labels, self._fields, opened=self._opened
+                ):
                     version = self._take(event) or version
                     pause_seconds = _FIRST_PAUSE_SECONDS
                     if self._ended():
@@ -133,6 +164,8 @@ class Following:
                 version = ""
                 continue
             except WeirError as error:
+                if self._ended():
+                    return
                 self._note(error)
                 # What happened meanwhile is told anew.
                 version = ""
@@ -147,7 +180,7 @@ class Following:
                 name: max(item, self._objects.get(name, item), key=version_number)
                 for name, item in kept.items()
             }
-            self._is_live, self._trouble = True, None
+            self._is_live, self._trouble = not self._has_ended, None
             self._note_change()
         return version
 
@@ -155,7 +188,7 @@ class Following:
         thing: Object = event["object"]
         kind = event["type"]
         with self._changed:
-            self._is_live, self._trouble = True, None
+            self._is_live, self._trouble = not self._has_ended, None
             if kind == "DELETED":
                 present = self._objects.get(name_of(thing))
                 if present is None or version_number(present) <= version_number(thing):
@@ -183,3 +216,7 @@ class Following:
     def _ended(self) -> bool:
         with self._changed:
             return self._has_ended
+
+
+def _nothing() -> None:
+    pass

@@ -14,6 +14,8 @@ class NamedImages:
     Whether a registry has the image, the node finds out that is to run it.
     """
 
+    retains = False
+
     def digest(self, context: BuildContext) -> str:
         """Raises UserError ``image.not_named``."""
         image = context.inference.image

@@ -35,6 +35,18 @@ def kubernetes_platform(
     Without ``telemetry`` the guards' access logs are read through the API server.
     """
     api = Api(connection, settings.namespace, patience_seconds)
+    return platform_on(api, settings, models, cache, telemetry=telemetry)
+
+
+def platform_on(
+    api: Api,
+    settings: ClusterSettings,
+    models: Models,
+    cache: Path,
+    *,
+    telemetry: Telemetry | None = None,
+) -> Platform:
+    """The same, with every call through ``api``."""
     traffic, state = KubernetesTraffic(api, settings), KubernetesState(api)
     return Platform(
         name="kubernetes",

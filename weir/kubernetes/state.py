@@ -16,6 +16,7 @@ from weir.errors import PermanentError, StateConflict, WeirError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
+from weir.kubernetes.followers import Followers
 from weir.kubernetes.following import Following
 from weir.kubernetes.kinds import CONFIG_MAP, Object, version_number
 
@@ -40,7 +41,7 @@ class KubernetesState:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._reads: Counter[str] = Counter()
-        self._followed: dict[str, Following] = {}
+        self._followed = Followers()
         self._newest: dict[str, Object] = {}
         self._lock = threading.Lock()
 
@@ -89,9 +90,7 @@ class KubernetesState:
                 raise _conflict(name, document.revision) from error
         self._newest.pop(name, None)
         self._reads.pop(name, None)
-        followed = self._followed.pop(name, None)
-        if followed is not None:
-            followed.close()
+        self._followed.forget(name)
 
     def object(self, endpoint: str) -> Object | None:
         """The ConfigMap that holds the document, for what belongs to it."""
@@ -147,20 +146,22 @@ class KubernetesState:
             self._reads[endpoint] += 1
         self._note(endpoint, found)
         if found is not None and self._reads[endpoint] > READS_BEFORE_A_WATCH:
+            # Counted anew once that has ended: who looks at very many in turn mostly asks.
+            self._reads.pop(endpoint)
             self._follow(endpoint, found)
         return found
 
     def _follow(self, endpoint: str, seed: Object) -> None:
-        # The heartbeat is another thread than the release.
-        with self._lock:
-            if endpoint not in self._followed:
-                name = names.of_state(endpoint)
-                self._followed[endpoint] = Following(self._api, CONFIG_MAP, name=name, seed=seed)
+        name = names.of_state(endpoint)
+        self._followed.follow(
+            endpoint, lambda: Following(self._api, CONFIG_MAP, name=name, seed=seed)
+        )
 
     def _note(self, endpoint: str, found: Object | None) -> None:
         if found is None:
             self._newest.pop(endpoint, None)
             return
+        # The heartbeat is another thread than the release.
         with self._lock:
             known = self._newest.get(endpoint)
             if known is None or version_number(known) <= version_number(found):

@@ -12,6 +12,7 @@ from weir.errors import PermanentError, TemporaryError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict, FieldConflict
 from weir.kubernetes.api import Api
+from weir.kubernetes.followers import Followers
 from weir.kubernetes.following import Following
 from weir.kubernetes.gateways import Gateways
 from weir.kubernetes.keys import EndpointKeys
@@ -35,8 +36,7 @@ class KubernetesTraffic:
     def __init__(self, api: Api, settings: ClusterSettings) -> None:
         self._api, self._settings = api, settings
         self._keys = EndpointKeys(api, settings)
-        self._followed: dict[str, Following] = {}
-        self._deployments: dict[str, Following] = {}
+        self._followed, self._deployments = Followers(), Followers()
         self._gateways = Gateways(api, settings)
         self._reclaimed: set[str] = set()
 
@@ -70,8 +70,9 @@ class KubernetesTraffic:
         self._require_available(endpoint, split_of(endpoint.name, present))
         self._keys.settle(endpoint.name, endpoint.auth_enabled)
         written = self._write(endpoint, present)
-        self._follow(endpoint.name, written).put(written)
-        self._await_acknowledgement(endpoint.name, int(written["metadata"]["generation"]))
+        followed = self._follow(endpoint.name, written)
+        followed.put(written)
+        self._await_acknowledgement(endpoint.name, followed, int(written["metadata"]["generation"]))
         # A controller says that it has accepted a route, and then tells its proxies.
         time.sleep(self._settings.propagation_seconds)
         return datetime.now(UTC)
@@ -135,17 +136,14 @@ class KubernetesTraffic:
         return self._api.get(ROUTE, name)
 
     def _follow(self, endpoint: str, seed: Object) -> Following:
-        followed = self._followed.get(endpoint)
-        if followed is None:
-            name = names.of_route(endpoint)
-            followed = Following(self._api, ROUTE, name=name, seed=seed)
-            self._followed[endpoint] = followed
-        return followed
+        name = names.of_route(endpoint)
+        return self._followed.follow(
+            endpoint, lambda: Following(self._api, ROUTE, name=name, seed=seed)
+        )
 
     def _forget(self, endpoint: str) -> None:
-        for followed in (self._followed, self._deployments):
-            if endpoint in followed:
-                followed.pop(endpoint).close()
+        self._followed.forget(endpoint)
+        self._deployments.forget(endpoint)
         self._gateways.forget(endpoint)
         self._keys.forget(endpoint)
 
@@ -218,15 +216,13 @@ class KubernetesTraffic:
 
     def _deployments_of(self, endpoint: str) -> tuple[Object, ...]:
         """Who shifts traffic once does it again: the Deployments are followed."""
-        followed = self._deployments.get(endpoint)
-        if followed is None:
-            labels = {names.ENDPOINT: endpoint}
-            followed = Following(self._api, DEPLOYMENT, labels=labels)
-            self._deployments[endpoint] = followed
+        labels = {names.ENDPOINT: endpoint}
+        followed = self._deployments.follow(
+            endpoint, lambda: Following(self._api, DEPLOYMENT, labels=labels)
+        )
         return followed.objects()
 
-    def _await_acknowledgement(self, endpoint: str, generation: int) -> None:
-        followed = self._followed[endpoint]
+    def _await_acknowledgement(self, endpoint: str, followed: Following, generation: int) -> None:
         wanted = parent(endpoint, self._settings)
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
         objections = ""

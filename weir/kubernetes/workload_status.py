@@ -60,13 +60,19 @@ def desired_replicas(deployment: Mapping[str, Any]) -> int:
 
 
 def is_rolled_out(deployment: Mapping[str, Any]) -> bool:
-    """Whether the controller has seen the newest template, and all its replicas are available."""
+    """Whether the controller has seen the newest template, and all its replicas are available.
+
+    Those of an earlier template are available as well, and may be all that are: they have to be
+    gone from the count.
+    """
     status = deployment.get("status") or {}
     desired = desired_replicas(deployment)
     generation = int(deployment["metadata"].get("generation", 0))
+    updated = int(status.get("updatedReplicas") or 0)
     return (
         int(status.get("observedGeneration") or 0) >= generation
-        and int(status.get("updatedReplicas") or 0) >= desired
+        and int(status.get("replicas") or 0) <= updated
+        and updated >= desired
         and int(status.get("availableReplicas") or 0) >= desired
     )
 

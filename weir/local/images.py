@@ -41,6 +41,8 @@ class ImageFolder:
 class LocalImages:
     """Implements ``Images`` below ``<home>/images`` and ``<home>/environments``."""
 
+    retains = True
+
     def __init__(self, home: Path, environments: Environments | None = None) -> None:
         self._home = Home(home)
         self._environments = environments or Environments(self._home)

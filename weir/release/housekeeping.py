@@ -11,6 +11,8 @@ def forget_unused_images(platform: Platform) -> None:
 
     Never fails: what could not be removed now is tried after the next release.
     """
+    if not platform.images.retains:
+        return
     try:
         documents = [platform.state.read(name) for name in platform.state.endpoints()]
         known = [document for document in documents if document is not None]

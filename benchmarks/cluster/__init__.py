@@ -1,0 +1,1 @@
+"""What weir asks of a Kubernetes API server: ``python -m benchmarks.cluster``."""
