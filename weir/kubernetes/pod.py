@@ -41,6 +41,7 @@ PROPAGATION_SECONDS = 10
 """How long gateways may go on sending to a pod that is being deleted."""
 
 _USER = 10001
+_V1 = {"apiVersion": "v1"}
 _GUARD_CPU, _GUARD_MEMORY, _GUARD_MEMORY_LIMIT = "100m", "96Mi", "512Mi"
 
 
@@ -149,7 +150,8 @@ def _guard(settings: ClusterSettings) -> Object:
         "command": ["envoy"],
         "args": list(guard_command()),
         "env": [
-            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            # The version is the API server's default; unsaid, it would pass for somebody else's field.
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {**_V1, "fieldPath": "metadata.name"}}},
             *({"name": name, "value": value} for name, value in guard_environment().items()),
         ],
         "ports": [
