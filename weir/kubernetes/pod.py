@@ -150,7 +150,7 @@ def _guard(settings: ClusterSettings) -> Object:
         "command": ["envoy"],
         "args": list(guard_command()),
         "env": [
-            # The version is the API server's default; unsaid, it would pass for somebody else's field.
+            # Its version is the API server's default; unsaid, that would pass for another's field.
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {**_V1, "fieldPath": "metadata.name"}}},
             *({"name": name, "value": value} for name, value in guard_environment().items()),
         ],
