@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,25 +27,27 @@ class Gateways:
     def await_programmed(self, endpoint: str) -> None:
         """Return when the Gateway serves and has an address.
 
-        Raises PermanentError ``gateway.not_programmed`` when that takes too long.
+        Raises PermanentError ``gateway.not_programmed`` when that takes too long, and
+        ``gateway.missing`` when a shared one is not there.
         """
         name, api = self._name(endpoint), self._its_api()
-        deadline = time.monotonic() + self._settings.gateway_timeout_seconds
         with Following(api, GATEWAY, name=name) as followed:
-            followed.objects()
-            while True:
-                seen = followed.changes()
+            is_there = bool(followed.objects())
+            if not is_there and self._settings.shared_gateway is not None:
+                raise self._missing()
+            address = ""
+
+            def is_programmed() -> bool:
+                nonlocal address
                 found = followed.get(name)
                 programmed = None if found is None else condition(found, "Programmed")
                 if found is not None and programmed and programmed.get("status") == "True":
                     address = address_of(found)
-                    if address:
-                        self._addresses[endpoint] = address
-                        return
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise self._not_programmed(endpoint, found, programmed)
-                followed.wait(seen, remaining)
+                return bool(address)
+
+            if not followed.wait_until(is_programmed, self._settings.gateway_timeout_seconds):
+                raise self._not_programmed(endpoint, followed.get(name))
+            self._addresses[endpoint] = address
 
     def trouble(self, endpoint: str) -> str:
         """Why the Gateway does not serve; empty when it does."""
@@ -92,14 +93,26 @@ class Gateways:
         shared = self._settings.shared_gateway
         return self._api if shared is None else self._api.in_namespace(shared.namespace)
 
-    def _not_programmed(
-        self, endpoint: str, found: Object | None, programmed: Mapping[str, Any] | None
-    ) -> PermanentError:
-        accepted = None if found is None else condition(found, "Accepted")
-        told = [
-            words_of(one) for one in (accepted, programmed) if one and one.get("status") != "True"
-        ]
-        words = "; ".join(told) or ("it is not there" if found is None else "no controller answers")
+    def _missing(self) -> PermanentError:
+        shared = self._settings.shared_gateway
+        named = "" if shared is None else f"{shared.namespace}/{shared.name}"
+        return PermanentError(
+            "gateway.missing",
+            f"there is no Gateway {named}, which the platform block shares.",
+            remedy="Correct shared_gateway in the platform block, or make that Gateway.",
+            where=self._api.where,
+        )
+
+    def _not_programmed(self, endpoint: str, found: Object | None) -> PermanentError:
+        wanted = ("Accepted", "Programmed")
+        conditions = [] if found is None else [condition(found, name) for name in wanted]
+        told = [words_of(one) for one in conditions if one and one.get("status") != "True"]
+        otherwise = "no controller answers"
+        if found is None:
+            otherwise = "it is not there"
+        elif all(one and one.get("status") == "True" for one in conditions):
+            otherwise = "it has no address"
+        words = "; ".join(told) or otherwise
         return PermanentError(
             "gateway.not_programmed",
             f"the Gateway was not ready within {self._settings.gateway_timeout_seconds:g} s:"

@@ -219,19 +219,25 @@ class KubernetesTraffic:
     def _await_acknowledgement(self, endpoint: str, generation: int) -> None:
         followed = self._followed[endpoint]
         wanted = parent(endpoint, self._settings)
-        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
-        objections = ""
-        while True:
-            seen = followed.changes()
+        objections, objected_at = "", 0.0
+
+        def is_answered() -> bool:
+            nonlocal objections, objected_at
             found = followed.get(names.of_route(endpoint))
-            if found is not None and int(found["metadata"]["generation"]) >= generation:
-                is_accepted, objections = refusals(found, wanted)
-                if is_accepted:
-                    return
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                break
-            followed.wait(seen, remaining)
+            if found is None or int(found["metadata"]["generation"]) < generation:
+                return False
+            is_accepted, told = refusals(found, wanted)
+            objected_at = objected_at if told and objections else time.monotonic()
+            objections = told
+            return is_accepted
+
+        if followed.wait_until(
+            lambda: is_answered() or bool(objections), ACKNOWLEDGE_SECONDS
+        ) and not objections:
+            return
+        # A controller may not have seen yet what the route speaks of.
+        if objections and followed.wait_until(is_answered, OBJECTION_SECONDS):
+            return
         if objections:
             raise PermanentError(
                 "gateway.route_refused",

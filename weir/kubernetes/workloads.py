@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -114,22 +113,21 @@ class KubernetesWorkloads:
             Following(self._api, POD, labels=labels) as pods,
         ):
             longest = max((_grace_seconds(pod) for pod in pods.objects()), default=0.0)
-            deadline = time.monotonic() + longest + GONE_MARGIN_SECONDS
             # The Service goes last of what the version has; its pods may take longer still.
             for followed in (services, pods):
-                while left := followed.objects():
-                    self._await_less(followed, left[0], deadline)
+                if not followed.wait_until(
+                    lambda one=followed: not one.objects(), longest + GONE_MARGIN_SECONDS
+                ):
+                    raise self._not_gone(followed)
 
-    def _await_less(self, followed: Following, one_left: Object, deadline: float) -> None:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TemporaryError(
-                "workload.not_gone",
-                f"{one_left['kind']} {name_of(one_left)} does not go away.",
-                remedy="See why with kubectl describe, then run again.",
-                where=self._api.where,
-            )
-        followed.wait_until_gone(name_of(one_left), remaining)
+    def _not_gone(self, followed: Following) -> TemporaryError:
+        left = ", ".join(f"{one['kind']} {name_of(one)}" for one in followed.objects())
+        return TemporaryError(
+            "workload.not_gone",
+            f"{left or 'something of the version'} does not go away.",
+            remedy="See why with kubectl describe, then run again.",
+            where=self._api.where,
+        )
 
     def logs(self, endpoint: str, version: str, lines: int) -> Mapping[str, tuple[str, ...]]:
         """See Workloads. A container that is being restarted is quoted from before its end.
