@@ -46,7 +46,7 @@ def windows(request: pytest.FixtureRequest, tmp_path: Path) -> Windows:
     stores: dict[str, Callable[[], Windows]] = {
         "local": lambda: LocalWindows(tmp_path),
         "fake": FakeWindows,
-        "kubernetes": lambda: KubernetesWindows(_emptied(request.getfixturevalue("place"))),
+        "kubernetes": lambda: kubernetes_windows(_emptied(request.getfixturevalue("place"))),
     }
     return stores[request.param]()
 
@@ -55,6 +55,10 @@ def windows(request: pytest.FixtureRequest, tmp_path: Path) -> Windows:
 def place() -> Iterator[Place]:
     with at_hand.place() as found:
         yield found
+
+
+def kubernetes_windows(api: Api) -> KubernetesWindows:
+    return KubernetesWindows(api, KubernetesState(api))
 
 
 def _emptied(place: Place) -> Api:

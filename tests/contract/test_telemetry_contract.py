@@ -1,8 +1,8 @@
-"""What every adapter of ports.Telemetry does. The local one runs the real query on DuckDB."""
+"""What every adapter of ports.Telemetry does. All but the fake run the real query on DuckDB."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.pod_logs import GuardPod, PodLogs, pod_logs
 from tests.fakes.telemetry import FakeTelemetry, Request
+from weir.kubernetes.api import Api
+from weir.kubernetes.connection import Access, connect
+from weir.kubernetes.telemetry import GuardLogs
 from weir.local.telemetry import LocalTelemetry
 from weir.ports import Telemetry
 from weir.window import MOST_VALUES, OTHER, Metric, VersionCounts
@@ -30,9 +34,26 @@ def one_local_telemetry(local_home: Path) -> LocalTelemetry:
     return LocalTelemetry(local_home)
 
 
-@pytest.fixture(params=["local", "fake"])
+@pytest.fixture(scope="module")
+def one_server() -> Iterator[PodLogs]:
+    with pod_logs() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guard_logs(one_server: PodLogs, tmp_path_factory: pytest.TempPathFactory) -> GuardLogs:
+    folder = tmp_path_factory.mktemp("guards")
+    connection = connect(Access(kubeconfig=str(one_server.kubeconfig(folder))))
+    return GuardLogs(Api(connection, "models"), folder / "cache")
+
+
+@pytest.fixture(params=["local", "fake", "kubernetes"])
 def served(
-    request: pytest.FixtureRequest, local_home: Path, one_local_telemetry: LocalTelemetry
+    request: pytest.FixtureRequest,
+    local_home: Path,
+    one_local_telemetry: LocalTelemetry,
+    one_server: PodLogs,
+    guard_logs: GuardLogs,
 ) -> Serve:
     """Telemetry of endpoint fraud after these requests."""
 
@@ -48,7 +69,15 @@ def served(
         telemetry.requests["fraud"] = list(requests)
         return telemetry
 
-    return {"local": local, "fake": fake}[request.param]
+    def kubernetes(requests: Sequence[Request]) -> Telemetry:
+        # A guard serves one version; the pods of another example are gone.
+        pods = {one.version: GuardPod(f"pod-{one.version}") for one in requests}
+        for one in sorted(requests, key=lambda one: one.completed):
+            pods[one.version].log(one)
+        one_server.pods = list(pods.values())
+        return guard_logs
+
+    return {"local": local, "fake": fake, "kubernetes": kubernetes}[request.param]
 
 
 def at(seconds: float) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import urllib3
@@ -102,14 +102,21 @@ class Api:
             body=manifest,
         )
 
-    def apply(self, manifest: Object, *, force: bool = False, dry_run: bool = False) -> Object:
+    def apply(
+        self,
+        manifest: Object,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        manager: str = MANAGER,
+    ) -> Object:
         """Server-side apply: weir's fields become as in ``manifest``, others stay.
 
         Raises FieldConflict where somebody else owns one of them, unless ``force``; Conflict when
         ``manifest`` has a resourceVersion of the past.
         """
         kind, name = kind_of(manifest), name_of(manifest)
-        query = [("fieldManager", MANAGER), ("force", "true" if force else "false")]
+        query = [("fieldManager", manager), ("force", "true" if force else "false")]
         if dry_run:
             query.append(("dryRun", "All"))
         return self._json(
@@ -173,7 +180,7 @@ class Api:
 
     def chunks(
         self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Any text of the server, as it comes, for what is too long to be held.
 
         Not patient: raises at once, also in the midst of it.

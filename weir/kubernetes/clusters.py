@@ -17,8 +17,6 @@ from weir.ports import ClusterStatus
 OLDEST = (1, 30)
 """Sidecars that end after the model server, and a pause before its end, are there since then."""
 
-_GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
-
 
 class KubernetesClusters:
     """Implements ``Clusters``: attaches to a cluster that is there. It makes no cluster."""
@@ -44,9 +42,10 @@ class KubernetesClusters:
         """
         if not self._is_fit:
             self._require_version()
-            self._require_gateway_api()
             if self._settings.shared_gateway is None:
                 self._require_class()
+            else:
+                self._require_gateway_api()
             self._is_fit = True
         self._ensure_namespace()
         return ClusterStatus(self._api.where, ready=True)
@@ -67,17 +66,8 @@ class KubernetesClusters:
             )
 
     def _require_gateway_api(self) -> None:
-        try:
-            self._api.read(_GATEWAY_API, "look for the Gateway API")
-        except WeirError as error:
-            if error.reason not in ("kubernetes.no_gateway_api", "kubernetes.missing"):
-                raise
-            raise PermanentError(
-                "kubernetes.no_gateway_api",
-                "the cluster does not have the Gateway API.",
-                remedy="Install its standard channel; on AKS: az aks update --enable-gateway-api.",
-                where=self._api.where,
-            ) from error
+        """A question that any answer but 404 is good enough for."""
+        self._api.get(GATEWAY_CLASS, self._settings.gateway_class)
 
     def _require_class(self) -> None:
         wanted = self._settings.gateway_class

@@ -15,6 +15,7 @@ from weir.kubernetes.route_manifests import address_of, condition
 from weir.kubernetes.settings import ClusterSettings
 
 _HTTPS = 443
+_CONDITIONS = ("Accepted", "Programmed")
 
 
 class Gateways:
@@ -24,30 +25,25 @@ class Gateways:
         self._api, self._settings = api, settings
         self._addresses: dict[str, str] = {}
 
-    def await_programmed(self, endpoint: str) -> None:
-        """Return when the Gateway serves and has an address.
+    def await_programmed(self, endpoint: str, own: Object | None) -> None:
+        """Return when the Gateway serves and has an address. ``own`` is the endpoint's, just seen.
 
         Raises PermanentError ``gateway.not_programmed`` when that takes too long, and
         ``gateway.missing`` when a shared one is not there.
         """
+        if own is not None and self._is_programmed(endpoint, own):
+            return
         name, api = self._name(endpoint), self._its_api()
-        with Following(api, GATEWAY, name=name) as followed:
-            is_there = bool(followed.objects())
-            if not is_there and self._settings.shared_gateway is not None:
-                raise self._missing()
-            address = ""
+        with Following(api, GATEWAY, name=name, seed=own) as followed:
+            if own is None and not followed.objects():
+                raise self._missing(name, api.namespace)
 
             def is_programmed() -> bool:
-                nonlocal address
                 found = followed.get(name)
-                programmed = None if found is None else condition(found, "Programmed")
-                if found is not None and programmed and programmed.get("status") == "True":
-                    address = address_of(found)
-                return bool(address)
+                return found is not None and self._is_programmed(endpoint, found)
 
             if not followed.wait_until(is_programmed, self._settings.gateway_timeout_seconds):
                 raise self._not_programmed(endpoint, followed.get(name))
-            self._addresses[endpoint] = address
 
     def trouble(self, endpoint: str) -> str:
         """Why the Gateway does not serve; empty when it does."""
@@ -93,24 +89,28 @@ class Gateways:
         shared = self._settings.shared_gateway
         return self._api if shared is None else self._api.in_namespace(shared.namespace)
 
-    def _missing(self) -> PermanentError:
-        shared = self._settings.shared_gateway
-        named = "" if shared is None else f"{shared.namespace}/{shared.name}"
+    def _missing(self, name: str, namespace: str) -> PermanentError:
         return PermanentError(
             "gateway.missing",
-            f"there is no Gateway {named}, which the platform block shares.",
+            f"there is no Gateway {namespace}/{name}, which the platform block shares.",
             remedy="Correct shared_gateway in the platform block, or make that Gateway.",
             where=self._api.where,
         )
 
+    def _is_programmed(self, endpoint: str, found: Object) -> bool:
+        programmed, address = condition(found, "Programmed"), address_of(found)
+        if programmed is None or programmed.get("status") != "True" or not address:
+            return False
+        self._addresses[endpoint] = address
+        return True
+
     def _not_programmed(self, endpoint: str, found: Object | None) -> PermanentError:
-        wanted = ("Accepted", "Programmed")
-        conditions = [] if found is None else [condition(found, name) for name in wanted]
+        conditions = [condition(found, name) for name in _CONDITIONS] if found else []
         told = [words_of(one) for one in conditions if one and one.get("status") != "True"]
         otherwise = "no controller answers"
         if found is None:
             otherwise = "it is not there"
-        elif all(one and one.get("status") == "True" for one in conditions):
+        elif told == [] and all(conditions):
             otherwise = "it has no address"
         words = "; ".join(told) or otherwise
         return PermanentError(

@@ -7,11 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from weir.kubernetes.kinds import Object, name_of
+from weir.kubernetes.pod import GUARD
 
-GUARD = "guard"
-"""The container, as in ``pod``."""
-
-_MARGIN = timedelta(seconds=2)
+END_SECONDS = 2.0
 """A pod's instants are whole seconds, and a guard writes its last lines until it ends."""
 
 
@@ -41,19 +39,16 @@ class GuardRuns:
 def runs_of(pod: Object, start: datetime) -> GuardRuns:
     """The runs of this pod's guard that may have answered something at ``start`` or later.
 
-    None for a pod without a guard, or whose guard has not begun yet.
+    No runs for a pod without a guard, or whose guard has not begun yet.
     """
     status = _guard_status(pod)
     state, last_state = status.get("state") or {}, status.get("lastState") or {}
     latest = state.get("running") or state.get("terminated")
-    known = []
-    if latest:
-        known.append(_run(pod, latest, is_previous=False))
-    if before := last_state.get("terminated"):
-        # While the container waits, the log of its last run is the latest that there is.
-        known.append(_run(pod, before, is_previous=bool(latest)))
-    known = [run for run in known if run is not None]
-    needed = tuple(run for run in known if run.ended is None or run.ended >= start - _MARGIN)
+    # While the container waits, the log of its last run is the latest that there is.
+    told = ((latest, False), (last_state.get("terminated"), bool(latest)))
+    known = [run for one, is_previous in told if one and (run := _run(pod, one, is_previous))]
+    margin = timedelta(seconds=END_SECONDS)
+    needed = tuple(run for run in known if run.ended is None or run.ended >= start - margin)
     begun = int(status.get("restartCount") or 0) + 1
     lost_until = None
     if known and len(needed) == len(known) < begun and known[-1].began > start:
@@ -70,7 +65,7 @@ def _guard_status(pod: Object) -> Object:
     return next((one for one in containers if one.get("name") == GUARD), {})
 
 
-def _run(pod: Object, told: dict[str, Any], *, is_previous: bool) -> Run | None:
+def _run(pod: Object, told: dict[str, Any], is_previous: bool) -> Run | None:
     began, ended = _instant(told.get("startedAt")), _instant(told.get("finishedAt"))
     if began is None:
         # It never ran: the image is not there, or the node was lost.

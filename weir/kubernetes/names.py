@@ -8,12 +8,18 @@ import re
 MANAGER = "weir"
 """Field manager of server-side apply."""
 
+STARTER = "weir-start"
+"""Field manager of what weir says once and leaves to others from then on."""
+
 ENDPOINT = "weir/endpoint"
 VERSION = "weir/version"
 _SEPARATOR = "--"
 _LONGEST = 52
 """A Service's name has 63 characters; what controllers append to a pod's name needs some more."""
 _DIGEST_LENGTH = 8
+_BEFORE_DIGEST = "---"
+"""Never in a name without a digest: endpoints and versions have no hyphen at either end."""
+
 _SERVICE = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -84,5 +90,5 @@ def version_selector(endpoint: str, version: str) -> dict[str, str]:
 
 def _digested(text: str, whole: str) -> str:
     digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_LENGTH]
-    stem = text[: _LONGEST - _DIGEST_LENGTH - 1].rstrip("-")
-    return f"{stem}-{digest}"
+    stem = text[: _LONGEST - _DIGEST_LENGTH - len(_BEFORE_DIGEST)].rstrip("-")
+    return f"{stem}{_BEFORE_DIGEST}{digest}"

@@ -35,7 +35,7 @@ def kubernetes_platform(
     Without ``telemetry`` the guards' access logs are read through the API server.
     """
     api = Api(connection, settings.namespace, patience_seconds)
-    traffic = KubernetesTraffic(api, settings)
+    traffic, state = KubernetesTraffic(api, settings), KubernetesState(api)
     return Platform(
         name="kubernetes",
         clusters=KubernetesClusters(api, settings),
@@ -44,8 +44,8 @@ def kubernetes_platform(
         traffic=traffic,
         telemetry=telemetry or GuardLogs(api, cache),
         models=models,
-        state=KubernetesState(api),
-        windows=KubernetesWindows(api),
+        state=state,
+        windows=KubernetesWindows(api, state),
         scorer=GatewayScorer(traffic),
         clock=SystemClock(),
     )

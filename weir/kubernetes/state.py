@@ -30,7 +30,7 @@ LARGEST_BYTES = 900_000
 _ATTEMPTS = 3
 
 READS_BEFORE_A_WATCH = 2
-"""A command reads once or twice; who reads more often is a run, and follows."""
+"""A command reads once or twice; who reads more often, or writes, follows."""
 
 
 class KubernetesState:
@@ -63,6 +63,7 @@ class KubernetesState:
         annotations = {REVISION: str(written.revision), WRITE: uuid.uuid4().hex}
         stored = self._swap(name, document.revision, text, annotations)
         self._note(name, stored)
+        self._follow(name, stored)
         return written
 
     def endpoints(self) -> tuple[str, ...]:
@@ -89,6 +90,10 @@ class KubernetesState:
         followed = self._followed.pop(name, None)
         if followed is not None:
             followed.close()
+
+    def object(self, endpoint: str) -> Object | None:
+        """The ConfigMap that holds the document, for what belongs to it."""
+        return self._newest.get(endpoint) or self._object(endpoint)
 
     def is_alive(self, holder: Holder, now: datetime) -> bool:
         return holding.is_alive(holder, now)
@@ -139,9 +144,14 @@ class KubernetesState:
             found = self._api.get(CONFIG_MAP, name)
             self._reads[endpoint] += 1
         self._note(endpoint, found)
-        if found is not None and followed is None and self._reads[endpoint] > READS_BEFORE_A_WATCH:
-            self._followed[endpoint] = Following(self._api, CONFIG_MAP, name=name, seed=found)
+        if found is not None and self._reads[endpoint] > READS_BEFORE_A_WATCH:
+            self._follow(endpoint, found)
         return found
+
+    def _follow(self, endpoint: str, seed: Object) -> None:
+        if endpoint not in self._followed:
+            name = names.of_state(endpoint)
+            self._followed[endpoint] = Following(self._api, CONFIG_MAP, name=name, seed=seed)
 
     def _note(self, endpoint: str, found: Object | None) -> None:
         if found is None:

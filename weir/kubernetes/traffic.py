@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -22,6 +22,9 @@ from weir.kubernetes.version_manifests import owned_by
 from weir.ports import Keys
 
 ACKNOWLEDGE_SECONDS = 30.0
+OBJECTION_SECONDS = 5.0
+"""How long an objection of the gateway's controller may stand before the route counts as refused."""
+
 _ATTEMPTS = 10
 
 
@@ -36,6 +39,7 @@ class KubernetesTraffic:
         self._api, self._settings = api, settings
         self._keys = EndpointKeys(api, settings)
         self._followed: dict[str, Following] = {}
+        self._deployments: dict[str, Following] = {}
         self._gateways = Gateways(api, settings)
         self._reclaimed: set[str] = set()
 
@@ -52,8 +56,8 @@ class KubernetesTraffic:
         self._keys.ensure(endpoint.name, endpoint.auth_enabled, found)
         own = gateway(endpoint.name, self._settings)
         if own is not None:
-            self._api.apply(owned_by(own, found))
-        self._gateways.await_programmed(endpoint.name)
+            own = self._api.apply(owned_by(own, found))
+        self._gateways.await_programmed(endpoint.name, own)
         return endpoint if endpoint.port else endpoint.with_port(self._settings.gateway_port)
 
     def apply(self, endpoint: Endpoint) -> datetime:
@@ -69,7 +73,7 @@ class KubernetesTraffic:
         self._require_available(endpoint, split_of(endpoint.name, present))
         self._keys.settle(endpoint.name, endpoint.auth_enabled)
         written = self._write(endpoint, present)
-        self._follow(endpoint.name, written).put(written)
+        self._follow(endpoint.name, written)
         self._await_acknowledgement(endpoint.name, int(written["metadata"]["generation"]))
         # A controller says that it has accepted a route, and then tells its proxies.
         time.sleep(self._settings.propagation_seconds)
@@ -139,12 +143,14 @@ class KubernetesTraffic:
             name = names.of_route(endpoint)
             followed = Following(self._api, ROUTE, name=name, seed=seed)
             self._followed[endpoint] = followed
+        else:
+            followed.put(seed)
         return followed
 
     def _forget(self, endpoint: str) -> None:
-        followed = self._followed.pop(endpoint, None)
-        if followed is not None:
-            followed.close()
+        for followed in (self._followed, self._deployments):
+            if endpoint in followed:
+                followed.pop(endpoint).close()
         self._gateways.forget(endpoint)
         self._keys.forget(endpoint)
 
@@ -199,14 +205,11 @@ class KubernetesTraffic:
         ]
         if not more:
             return
-        found, _ = self._api.list(DEPLOYMENT, {names.ENDPOINT: endpoint.name})
-        available = {
-            one["metadata"].get("labels", {}).get(names.VERSION): int(
-                one.get("status", {}).get("availableReplicas") or 0
-            )
-            for one in found
-        }
-        lacking = [version for version in more if not available.get(version)]
+        lacking = _unavailable(more, self._deployments_of(endpoint.name))
+        if lacking:
+            # Whoever waited for them may have been told before this was.
+            fresh, _ = self._api.list(DEPLOYMENT, {names.ENDPOINT: endpoint.name})
+            lacking = _unavailable(more, fresh)
         if lacking:
             raise TemporaryError(
                 "version.not_ready",
@@ -216,60 +219,62 @@ class KubernetesTraffic:
                 where=f"endpoint {endpoint.name}",
             )
 
+    def _deployments_of(self, endpoint: str) -> tuple[Object, ...]:
+        """Who shifts traffic once does it again: the Deployments are followed."""
+        followed = self._deployments.get(endpoint)
+        if followed is None:
+            labels = {names.ENDPOINT: endpoint}
+            followed = Following(self._api, DEPLOYMENT, labels=labels)
+            self._deployments[endpoint] = followed
+        return followed.objects()
+
     def _await_acknowledgement(self, endpoint: str, generation: int) -> None:
         followed = self._followed[endpoint]
         wanted = parent(endpoint, self._settings)
-        objections, objected_at = "", 0.0
 
-        def is_answered() -> bool:
-            nonlocal objections, objected_at
+        def answer() -> tuple[bool, str]:
             found = followed.get(names.of_route(endpoint))
             if found is None or int(found["metadata"]["generation"]) < generation:
-                return False
-            is_accepted, told = refusals(found, wanted)
-            objected_at = objected_at if told and objections else time.monotonic()
-            objections = told
-            return is_accepted
+                return False, ""
+            return refusals(found, wanted)
 
-        if followed.wait_until(
-            lambda: is_answered() or bool(objections), ACKNOWLEDGE_SECONDS
-        ) and not objections:
-            return
-        # A controller may not have seen yet what the route speaks of.
-        if objections and followed.wait_until(is_answered, OBJECTION_SECONDS):
-            return
-        if objections:
-            raise PermanentError(
-                "gateway.route_refused",
-                f"the gateway refuses the route: {objections}.",
-                remedy="Correct what it names in the platform block or at the Gateway, then run"
-                " again.",
+        if not followed.wait_until(lambda: any(answer()), ACKNOWLEDGE_SECONDS):
+            raise TemporaryError(
+                "gateway.not_acknowledged",
+                f"no gateway has taken the route within {ACKNOWLEDGE_SECONDS:g} s.",
+                remedy="See that the gateway's controller runs, then run again.",
                 where=f"endpoint {endpoint}",
             )
-        raise TemporaryError(
-            "gateway.not_acknowledged",
-            f"no gateway has taken the route within {ACKNOWLEDGE_SECONDS:g} s.",
-            remedy="See that the gateway's controller runs, then run again.",
+        # A controller may not have seen yet what the route speaks of.
+        if followed.wait_until(lambda: answer()[0], OBJECTION_SECONDS):
+            return
+        raise PermanentError(
+            "gateway.route_refused",
+            f"the gateway refuses the route: {answer()[1] or 'it has taken its word back'}.",
+            remedy="Correct what it names in the platform block or at the Gateway, then run again.",
             where=f"endpoint {endpoint}",
         )
 
     def _await_gone(self, endpoint: str, found: Object) -> None:
-        name = names.of_route(endpoint)
-        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
         followed = self._follow(endpoint, found)
-        while True:
-            seen = followed.changes()
-            if followed.is_live and followed.get(name) is None:
-                return
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise TemporaryError(
-                    "gateway.not_gone",
-                    "its route is marked as removed and still there; something holds it back.",
-                    remedy="See its finalizers (kubectl get httproute -o yaml), then run again.",
-                    where=f"endpoint {endpoint}",
-                )
-            followed.wait(seen, remaining)
+        name = names.of_route(endpoint)
+        if not followed.wait_until(lambda: followed.get(name) is None, ACKNOWLEDGE_SECONDS):
+            raise TemporaryError(
+                "gateway.not_gone",
+                "its route is marked as removed and still there; something holds it back.",
+                remedy="See its finalizers (kubectl get httproute -o yaml), then run again.",
+                where=f"endpoint {endpoint}",
+            )
+
+
+def _unavailable(versions: Sequence[str], deployments: Sequence[Object]) -> list[str]:
+    available = {
+        one["metadata"].get("labels", {}).get(names.VERSION): int(
+            one.get("status", {}).get("availableReplicas") or 0
+        )
+        for one in deployments
+    }
+    return [version for version in versions if not available.get(version)]
 
 
 def other_managers(found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
 from weir.kubernetes.kinds import CONFIG_MAP, Object, name_of
+from weir.kubernetes.state import KubernetesState
 from weir.kubernetes.version_manifests import owned_by
 from weir.window import Window
 
@@ -34,8 +35,8 @@ class _Record:
 class KubernetesWindows:
     """Implements ``Windows``. A window is one key of a ConfigMap: appending is one patch."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, state: KubernetesState) -> None:
+        self._api, self._state = api, state
         self._records: dict[tuple[str, str], _Record] = {}
 
     def append(self, endpoint: str, release_id: str, window: Window) -> None:
@@ -63,8 +64,10 @@ class KubernetesWindows:
         return tuple(self._parsed(key, *texts[key]) for key in sorted(texts))
 
     def _known(self, endpoint: str, release_id: str) -> _Record:
-        parts = self._parts(endpoint, release_id)
+        found, _ = self._api.list(CONFIG_MAP, {names.ENDPOINT: endpoint, **COMPONENT})
+        parts = [one for one in found if one["metadata"]["labels"].get(RELEASE) == release_id]
         if not parts:
+            self._forget_oldest(found)
             return _Record()
         newest = max(parts, key=lambda one: _part_number(name_of(one)))
         return _Record(
@@ -74,20 +77,18 @@ class KubernetesWindows:
         )
 
     def _begin_part(self, endpoint: str, release_id: str, record: _Record) -> None:
-        if record.part < 0:
-            self._forget_oldest(endpoint)
         record.part, record.size = record.part + 1, 0
         labels = names.endpoint_labels(endpoint) | COMPONENT | {RELEASE: release_id}
         manifest = CONFIG_MAP.object(names.of_windows(endpoint, release_id, record.part), labels)
         manifest["data"] = {}
-        owner = self._api.get(CONFIG_MAP, names.of_state(endpoint))
+        owner = self._state.object(endpoint)
         try:
             self._api.create(owned_by(manifest, owner))
         except Conflict:
             return
 
-    def _forget_oldest(self, endpoint: str) -> None:
-        found, _ = self._api.list(CONFIG_MAP, {names.ENDPOINT: endpoint, **COMPONENT})
+    def _forget_oldest(self, found: list[Object]) -> None:
+        """Make room for the record of one more release."""
         begun: dict[str, str] = {}
         for one in found:
             release = str(one["metadata"]["labels"].get(RELEASE, ""))

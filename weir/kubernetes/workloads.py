@@ -49,7 +49,9 @@ class KubernetesWorkloads:
         route = self._api.get(ROUTE, names.of_route(endpoint))
         root = self._apply(service(endpoint, version), route)
         for manifest in dependents(endpoint, version, self._settings):
-            self._apply(manifest, root)
+            applied = self._apply(manifest, root)
+            if manifest["kind"] == DEPLOYMENT.name:
+                self._start_with(applied, version.deployment.initial_replicas())
 
     def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
         """See Workloads: what the API server itself says that ``apply`` would change."""
@@ -115,10 +117,11 @@ class KubernetesWorkloads:
             longest = max((_grace_seconds(pod) for pod in pods.objects()), default=0.0)
             # The Service goes last of what the version has; its pods may take longer still.
             for followed in (services, pods):
-                if not followed.wait_until(
-                    lambda one=followed: not one.objects(), longest + GONE_MARGIN_SECONDS
-                ):
-                    raise self._not_gone(followed)
+                self._await_none(followed, longest + GONE_MARGIN_SECONDS)
+
+    def _await_none(self, followed: Following, timeout_seconds: float) -> None:
+        if not followed.wait_until(lambda: not followed.objects(), timeout_seconds):
+            raise self._not_gone(followed)
 
     def _not_gone(self, followed: Following) -> TemporaryError:
         left = ", ".join(f"{one['kind']} {name_of(one)}" for one in followed.objects())
@@ -155,6 +158,21 @@ class KubernetesWorkloads:
                 " more), or leave the field out of the release file; then release again.",
                 where=error.where,
             ) from error
+
+    def _start_with(self, deployment: Object, replicas: int) -> None:
+        """An autoscaler would come to its lower bound by itself, but a quarter of a minute later.
+
+        Its number is not weir's: another manager says it, once, and only ever raises it.
+        """
+        if int(deployment["spec"].get("replicas", 1)) >= replicas:
+            return
+        start: Object = {
+            "apiVersion": DEPLOYMENT.version,
+            "kind": DEPLOYMENT.name,
+            "metadata": {"name": name_of(deployment)},
+            "spec": {"replicas": replicas},
+        }
+        self._api.apply(start, force=True, manager=names.STARTER)
 
     def _log(self, pod: Object, container: str, lines: int) -> tuple[str, ...]:
         if lines <= 0:

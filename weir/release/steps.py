@@ -220,6 +220,8 @@ def is_effective(platform: Platform, document: EndpointDocument) -> bool:
 
 def retire(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
     """Versions that are not needed any more are drained and gone. Returns their names."""
+    if not ledger.read().retiring:
+        return ()
     ledger.update(lambda document: transitions.reached(document, Phase.RETIRE))
     return remove_retiring(platform, ledger)
 
