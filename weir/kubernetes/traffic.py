@@ -23,7 +23,7 @@ from weir.ports import Keys
 
 ACKNOWLEDGE_SECONDS = 30.0
 OBJECTION_SECONDS = 5.0
-"""How long an objection of the gateway's controller may stand before the route counts as refused."""
+"""How long an objection of the gateway's controller may stand before the route is refused."""
 
 _ATTEMPTS = 10
 

@@ -25,7 +25,7 @@ TICK_SECONDS = 2.0
 
 
 class KubernetesWatch:
-    """Implements ``WorkloadWatch`` for one version."""
+    """Implements ``WorkloadWatch`` for one version. Without a Deployment nothing is coming."""
 
     def __init__(self, api: Api, settings: ClusterSettings, endpoint: str, version: str) -> None:
         self._api, self._settings = api, settings
@@ -53,6 +53,8 @@ class KubernetesWatch:
     def status(self) -> WorkloadStatus | None:
         self._seen = (self._deployments.changes(), self._pods.changes())
         deployment = next(iter(self._deployments.objects()), None)
+        if deployment is None:
+            return None
         pods = self._pods.objects()
         return status_of(
             self._version,
