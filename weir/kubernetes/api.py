@@ -347,7 +347,7 @@ def _retry_after(error: ApiException) -> float:
 
 
 def _in_tls(error: BaseException) -> str | None:
-    """What TLS objects to; None where it was something else, such as a connection that broke off."""
+    """What TLS objects to; None where it was something else, a broken connection perhaps."""
     for one in (error, getattr(error, "reason", None), *error.args):
         if isinstance(one, ssl.SSLCertVerificationError):
             return f"the server's certificate is refused, {one.verify_message}"
