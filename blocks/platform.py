@@ -14,6 +14,8 @@ from weir.local.platform import local_platform
 from weir.ports import Platform
 
 LOCAL = "local"
+KUBERNETES = "kubernetes"
+"""The cluster of a kubeconfig's current context, or of another: kubernetes:CONTEXT."""
 
 
 class PlatformBlock(Block, ABC):
@@ -42,7 +44,7 @@ class LocalPlatform(PlatformBlock):
 
 @lru_cache
 def open_platform(reference: str = LOCAL) -> Platform:
-    """``local``, or a saved block as ``weir-kubernetes-cluster/NAME``.
+    """``local``, ``kubernetes``, or a saved block as ``weir-kubernetes-cluster/NAME``.
 
     Raises UserError ``platform.unknown`` when there is no such block.
     """
@@ -53,21 +55,26 @@ def load_platform(reference: str = LOCAL) -> PlatformBlock:
     """The block itself. Raises UserError ``platform.unknown``."""
     if reference == LOCAL:
         return LocalPlatform()
+    kind, _, context = reference.partition(":")
+    if kind == KUBERNETES:
+        from blocks.cluster import KubernetesCluster
+
+        return KubernetesCluster(context=context)
     try:
         block = Block.load(reference)
     except ValueError as error:
         raise UserError(
             "platform.unknown",
             f"there is no platform block {reference}.",
-            remedy="Use local, or save a block first: prefect block register -m blocks, then"
-            " prefect block create weir-kubernetes-cluster, or in the UI.",
+            remedy="Use local, kubernetes or kubernetes:CONTEXT, or save a block first (see"
+            " docs/kubernetes.md).",
             where="platform",
         ) from error
     if not isinstance(block, PlatformBlock):
         raise UserError(
             "platform.unknown",
             f"the block {reference} is a {type(block).__name__}, not a platform.",
-            remedy="Use local or a platform block.",
+            remedy="Use local, kubernetes, or a platform block.",
             where="platform",
         )
     return block

@@ -17,7 +17,9 @@ from flows.parts import carrying_out
 from flows.provision import provision
 from flows.retire import retire
 from flows.rollout import rollout
+from tasks.holding import opened
 from weir.errors import PermanentError, UserError
+from weir.release.heartbeat import beating
 
 
 @flow(name="release", on_cancellation=[ending.return_to_control])
@@ -61,7 +63,11 @@ def release(
 
 def carry_out(endpoint: str, platform: str) -> State[Any]:
     """The release under way on ``endpoint``, from wherever it stands to its end."""
-    with ending.letting_go(endpoint, platform), carrying_out() as carry:
+    with (
+        beating(*opened(endpoint, platform)),
+        ending.letting_go(endpoint, platform),
+        carrying_out() as carry,
+    ):
         if ending.has_no_outcome(endpoint, platform):
             try:
                 carry(provision, endpoint, platform)

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from weir import process_identity
 from weir.document import Holder
 
-HEARTBEAT_LIFE = timedelta(seconds=60)
-"""How long a holder on another host counts as alive after its last heartbeat."""
+HEARTBEAT_LIFE = timedelta(seconds=100)
+"""How long a holder on another host counts as alive after its last heartbeat: three may be missed
+(``release.heartbeat.BEAT_SECONDS``)."""
 
 
 def this_process(run: str, now: datetime) -> Holder:

@@ -87,10 +87,10 @@ def _failure(session: requests.Session, uri: str, body: bytes, timeout_seconds: 
     try:
         answer = session.post(uri, data=body, timeout=timeout_seconds, allow_redirects=False)
     except requests.Timeout:
-        return f"no answer within {timeout_seconds:g} seconds"
+        return f"no answer from {uri} within {timeout_seconds:g} seconds"
     except requests.RequestException as error:
         # The text of the error may hold the request with its headers; its kind says enough.
-        return f"no answer: {type(error).__name__}"
+        return f"no answer from {uri}: {type(error).__name__}"
     if not 200 <= answer.status_code < 300:
         text = answer.text.strip()
         return f"{answer.status_code}: {text[:LONGEST_BODY]}" if text else str(answer.status_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 
 from weir import holding
@@ -24,6 +25,7 @@ class FakeState:
         self.alive: set[int] = set()
         self.corrupt: set[str] = set()
         self.full = False
+        self._lock = threading.RLock()
 
     def read(self, endpoint: str) -> EndpointDocument | None:
         if endpoint in self.corrupt:
@@ -32,21 +34,23 @@ class FakeState:
 
     def write(self, document: EndpointDocument) -> EndpointDocument:
         name = document.endpoint.name
-        self._require_revision(document)
-        if self.full:
-            raise PermanentError("state.disk_full", "no space left.", remedy="Free some.")
-        # Through JSON, as every real store does.
-        written = document.model_copy(update={"revision": document.revision + 1})
-        self.documents[name] = EndpointDocument.model_validate_json(written.model_dump_json())
-        return self.documents[name]
+        with self._lock:
+            self._require_revision(document)
+            if self.full:
+                raise PermanentError("state.disk_full", "no space left.", remedy="Free some.")
+            # Through JSON, as every real store does.
+            written = document.model_copy(update={"revision": document.revision + 1})
+            self.documents[name] = EndpointDocument.model_validate_json(written.model_dump_json())
+            return self.documents[name]
 
     def endpoints(self) -> tuple[str, ...]:
         return tuple(sorted({*self.documents, *self.corrupt}))
 
     def remove(self, document: EndpointDocument) -> None:
-        if document.endpoint.name in self.documents:
-            self._require_revision(document)
-            del self.documents[document.endpoint.name]
+        with self._lock:
+            if document.endpoint.name in self.documents:
+                self._require_revision(document)
+                del self.documents[document.endpoint.name]
 
     def is_alive(self, holder: Holder, now: datetime) -> bool:
         if holder.pid in self.alive:

@@ -12,7 +12,7 @@ from tests.fakes.models import FakeModels
 from tests.fakes.state import FakeState, FakeWindows
 from tests.fakes.traffic import FakeTraffic
 from tests.fakes.workloads import FakeWorkloads
-from weir.endpoint import Endpoint
+from weir.endpoint import Endpoint, Split
 from weir.errors import PermanentError, TelemetryUnavailable
 from weir.ports import (
     BuildContext,
@@ -105,7 +105,8 @@ class SteadyTraffic:
     """Telemetry of callers who send ``requests_per_second``, split as the gateway splits.
 
     A version fails the share given in ``failing``, and reports scores around ``scores``. ``silent``
-    stops the callers, ``unavailable`` the telemetry.
+    stops the callers, ``unavailable`` the telemetry. ``arriving`` is the split that callers really
+    see, whatever the gateway says.
     """
 
     gateway: FakeTraffic
@@ -115,6 +116,7 @@ class SteadyTraffic:
     lag_seconds: float = 1.0
     silent: bool = False
     unavailable: bool = False
+    arriving: Split | None = None
     counted: dict[str, int] = field(default_factory=dict)
 
     def read(
@@ -122,7 +124,7 @@ class SteadyTraffic:
     ) -> Mapping[str, VersionCounts]:
         if self.unavailable:
             raise TelemetryUnavailable("telemetry.unreadable", "no answer.", remedy="Wait.")
-        split = self.gateway.split(endpoint)
+        split = self.arriving or self.gateway.split(endpoint)
         seconds = (end - max(start, begun_after)).total_seconds()
         if self.silent or split is None or seconds <= 0:
             return {}

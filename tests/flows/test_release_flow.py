@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from weir.document import Outcome
 from weir.endpoint import Split
 from weir.errors import PermanentError, TemporaryError, UserError, WeirError
 from weir.holding import this_process
+from weir.release import heartbeat
 from weir.release.ledger import Ledger
 
 WriteFile = Callable[..., str]
@@ -150,6 +153,43 @@ def test_an_unknown_platform_is_the_users_error(file: WriteFile) -> None:
     error = state.result(raise_on_failure=False)
     assert isinstance(error, UserError)
     assert error.reason == "platform.unknown"
+
+
+def test_a_split_that_does_not_arrive_is_told_once_and_decides_nothing(
+    file: WriteFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    there, platform = in_service("v1")
+    there.telemetry.arriving = Split.of({"v1": 90, "v2": 10})
+    with caplog.at_level(logging.INFO, "weir.progress"):
+        assert run(file("v2", steps=[50, 100]), platform).name == "Promoted"
+    told = [one.getMessage() for one in caplog.records if one.name == "weir.progress"]
+    off = [words for words in told if words.startswith("the split does not arrive: ")]
+    assert [words.split(" and took")[0] for words in off] == [
+        "the split does not arrive: v2 was to take 50 %",
+    ]
+
+
+def test_a_run_beats_from_its_first_part_until_it_has_put_the_traffic_back(
+    file: WriteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, platform = in_service("v1")
+    beats: list[bool] = []
+    ensure, apply = there.traffic.ensure, there.traffic.apply
+    monkeypatch.setattr(
+        there.traffic, "ensure", lambda one: (beats.append(_beats()), ensure(one))[1]
+    )
+    monkeypatch.setattr(there.traffic, "apply", lambda one: (beats.append(_beats()), apply(one))[1])
+    there.clock.interruptions = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        run(file("v2"), platform)
+    assert run(file("v2"), platform).name == "Promoted"
+    assert len(beats) > 4
+    assert all(beats)
+    assert not _beats()
+
+
+def _beats() -> bool:
+    return any(thread.name == heartbeat.THREAD for thread in threading.enumerate())
 
 
 def test_an_interrupted_run_puts_the_traffic_back_and_the_next_one_goes_on(

@@ -17,8 +17,8 @@ from tests.kubernetes import at_hand
 from tests.kubernetes.at_hand import Place
 from tests.kubernetes.callers import Callers, scoring_server
 from weir.document import EndpointDocument
-from weir.kubernetes.kinds import ROUTE
-from weir.kubernetes.names import of_route
+from weir.kubernetes.kinds import ROUTE, Kind, name_of
+from weir.kubernetes.names import VERSION, of_route
 from weir.kubernetes.route_manifests import split_of
 from weir.kubernetes.state import KubernetesState
 
@@ -57,16 +57,23 @@ class Site:
     def running(self, *arguments: str | Path) -> Any:
         return self._lab.running(WEIR, *arguments, "--platform", self.platform, cwd=REPOSITORY)
 
-    def release_file(self, version: str, image: str = "", **changes: Any) -> Path:
-        """The example's release of ``version`` with a quick policy; ``changes`` by top field."""
+    def objects(self, kind: Kind, labels: Mapping[str, str] | None = None) -> list[str]:
+        """Names of what the versions have, or of whatever has ``labels``."""
+        found, _ = self.place.admin.list(kind, labels)
+        return sorted(
+            name_of(one)
+            for one in found
+            if labels or VERSION in (one["metadata"].get("labels") or {})
+        )
+
+    def release_file(self, version: str, image: str = "", **rollout: Any) -> Path:
+        """The example's release as ``version``; ``rollout`` changes a quick policy."""
         content = yaml.safe_load((EXAMPLES / "release-v1.yaml").read_text())
         content["version_name"] = version
         content["inference"]["image"] = image or f"registry.example/fraud:{version}"
         content["deployment"]["scoring_timeout_ms"] = 1000
         content["check"]["samples"] = str(EXAMPLES / "samples.ndjson")
-        content["rollout"] = dict(QUICK)
-        for field, value in changes.items():
-            content[field] = {**content[field], **value} if isinstance(value, dict) else value
+        content["rollout"] = {**QUICK, **rollout}
         path = self._files / f"{version}.yaml"
         path.write_text(json.dumps(content))
         return path

@@ -88,7 +88,7 @@ def test_no_connection_is_a_failure_that_does_not_show_the_key(tmp_path: Path) -
         unheard.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{unheard.getsockname()[1]}/score"
         report = score(uri, samples(tmp_path, "1"))
-    assert (report.failed, report.first_failure) == (1, "no answer: ConnectionError")
+    assert (report.failed, report.first_failure) == (1, f"no answer from {uri}: ConnectionError")
 
 
 def test_silence_is_a_failure_after_the_time_given() -> None:
@@ -96,7 +96,7 @@ def test_silence_is_a_failure_after_the_time_given() -> None:
     with answering(lambda *_: Reply(wait=held_back)) as server:
         report = score_samples(server.uri, {}, iter([b"1"]), timeout_seconds=0.1)
         held_back.set()
-    assert report.first_failure == "no answer within 0.1 seconds"
+    assert report.first_failure == f"no answer from {server.uri} within 0.1 seconds"
 
 
 def test_without_a_gateway_scoring_may_be_tried_again(tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
         lines.append(Text(f"  gateway: {found['gateway_trouble']}", style="red"))
     if found["wanted_split"] and found["split"] != found["wanted_split"]:
         lines.append(Text(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
+    if found["arriving"]:
+        lines.append(Text(f"  shares: {found['arriving']}", style="yellow"))
     lines += [
         Text(f"  {version['name']}: {version['message']}", style="red")
         for version in found["versions"]

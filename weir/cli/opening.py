@@ -13,12 +13,19 @@ from weir.ports import Platform
 LOCAL = "local"
 
 OnPlatform = Annotated[
-    str, typer.Option("--platform", help="local, or a saved platform block.", show_default=False)
+    str,
+    typer.Option(
+        "--platform",
+        help="local, kubernetes (the kubeconfig's current context), kubernetes:CONTEXT, or a saved"
+        " platform block.",
+        show_default=False,
+    ),
 ]
 
 
 def open_platform(reference: str = LOCAL) -> Platform:
-    """``local`` is this machine's home; anything else a block that is saved in Prefect.
+    """``local`` is this machine's home, ``kubernetes`` a cluster that kubectl reaches; anything
+    else is a block that is saved in Prefect.
 
     Prefect is loaded for a block only. Raises UserError ``platform.unknown``.
     """

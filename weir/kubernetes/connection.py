@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Access:
-    """``kubeconfig_text`` goes before ``kubeconfig``, a path; without both the usual places count.
+    """``kubeconfig_text`` goes before ``kubeconfig``, a path; without both the usual places count,
+    and in a pod without those its own account.
 
     ``context`` is the kubeconfig's current one when empty. ``in_cluster`` takes the account of the
     pod that weir runs in. Never shown: a kubeconfig holds credentials.
@@ -37,7 +39,7 @@ def connect(access: Access) -> client.ApiClient:
     """
     chosen = client.Configuration()
     try:
-        if access.in_cluster:
+        if access.in_cluster or _is_in_a_pod(access):
             config.load_incluster_config(client_configuration=chosen)
         elif access.kubeconfig_text:
             config.load_kube_config_from_dict(
@@ -61,6 +63,13 @@ def connect(access: Access) -> client.ApiClient:
     # weir decides itself what is tried again, and for how long.
     chosen.retries = False
     return client.ApiClient(chosen)
+
+
+def _is_in_a_pod(access: Access) -> bool:
+    """Whether nothing was chosen, and the only cluster there can be is the pod's own."""
+    chosen = access.kubeconfig_text or access.kubeconfig or access.context
+    usual = os.environ.get("KUBECONFIG") or (Path.home() / ".kube" / "config").exists()
+    return not (chosen or usual) and "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ class KubernetesState:
         self._reads: Counter[str] = Counter()
         self._followed: dict[str, Following] = {}
         self._newest: dict[str, Object] = {}
+        self._lock = threading.Lock()
 
     def read(self, endpoint: str) -> EndpointDocument | None:
         """Raises PermanentError ``state.corrupt``."""
@@ -149,17 +151,20 @@ class KubernetesState:
         return found
 
     def _follow(self, endpoint: str, seed: Object) -> None:
-        if endpoint not in self._followed:
-            name = names.of_state(endpoint)
-            self._followed[endpoint] = Following(self._api, CONFIG_MAP, name=name, seed=seed)
+        # The heartbeat is another thread than the release.
+        with self._lock:
+            if endpoint not in self._followed:
+                name = names.of_state(endpoint)
+                self._followed[endpoint] = Following(self._api, CONFIG_MAP, name=name, seed=seed)
 
     def _note(self, endpoint: str, found: Object | None) -> None:
         if found is None:
             self._newest.pop(endpoint, None)
             return
-        known = self._newest.get(endpoint)
-        if known is None or version_number(known) <= version_number(found):
-            self._newest[endpoint] = found
+        with self._lock:
+            known = self._newest.get(endpoint)
+            if known is None or version_number(known) <= version_number(found):
+                self._newest[endpoint] = found
         followed = self._followed.get(endpoint)
         if followed is not None:
             followed.put(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from weir.document import EndpointDocument, Holder, Outcome, PastRelease
@@ -136,10 +137,9 @@ def take_over(platform: Platform, endpoint: str, holder: Holder, *, unpause: boo
 
     ``unpause`` ends a pause, and the rollout's waiting times start anew.
     """
-    document = platform.state.read(endpoint)
-    if document is not None:
-        refuse_if_held(platform, document, holder)
-    ledger = seize(platform, endpoint, holder)
+    ledger = _hold(
+        platform, endpoint, holder, lambda document: refuse_if_held(platform, document, holder)
+    )
     if unpause:
         platform.traffic.reclaim(endpoint)
         now = platform.clock.now()
@@ -149,10 +149,22 @@ def take_over(platform: Platform, endpoint: str, holder: Holder, *, unpause: boo
 
 def seize(platform: Platform, endpoint: str, holder: Holder) -> Ledger:
     """Hold the release under way, whoever held it: its process finds out at its next write."""
+    return _hold(platform, endpoint, holder, lambda _: None)
+
+
+def _hold(
+    platform: Platform,
+    endpoint: str,
+    holder: Holder,
+    refuse: Callable[[EndpointDocument], None],
+) -> Ledger:
+    """``refuse`` sees the very document that is taken: a heartbeat or another's take-over that
+    comes in between is seen as well."""
     for _ in range(ATTEMPTS):
         document = platform.state.read(endpoint)
         if document is None:
             raise unknown_endpoint(endpoint, platform.state.endpoints())
+        refuse(document)
         try:
             platform.state.write(transitions.held_by(document, holder))
         except StateConflict:

@@ -11,6 +11,7 @@ from weir.errors import EndpointBusy, PermanentError, StateConflict, TemporaryEr
 from weir.holding import this_process
 from weir.ports import Platform
 from weir.release import beginning, steps, transitions
+from weir.release.heartbeat import beating
 from weir.release.ledger import ATTEMPTS, Change, contended, living_holder, unknown_endpoint
 from weir.release.observing import answer, rollout_of
 from weir.rollout import Reason
@@ -115,20 +116,21 @@ def _decide_by_hand(
 ) -> PastRelease:
     platform.traffic.reclaim(endpoint)
     ledger = beginning.seize(platform, endpoint, this_process("", platform.clock.now()))
-    release = ledger.release()
-    if release.ending is None and release.rollout is None:
-        steps.give_up(ledger, Reason.OPERATOR, f"ended before its rollout, on the word of {by}")
-    elif release.ending is None:
-        request = _request(action, by, platform)
-        state, decision = answer(release, request, request.at)
-        ledger.update(
-            lambda document: transitions.decided(
-                transitions.observed(document, state, None, request.at, decision), decision
+    with beating(platform, ledger):
+        release = ledger.release()
+        if release.ending is None and release.rollout is None:
+            steps.give_up(ledger, Reason.OPERATOR, f"ended before its rollout, on the word of {by}")
+        elif release.ending is None:
+            request = _request(action, by, platform)
+            state, decision = answer(release, request, request.at)
+            ledger.update(
+                lambda document: transitions.decided(
+                    transitions.observed(document, state, None, request.at, decision), decision
+                )
             )
-        )
-    steps.apply_split(platform, ledger)
-    steps.retire(platform, ledger)
-    return steps.finish(platform, ledger).history[-1]
+        steps.apply_split(platform, ledger)
+        steps.retire(platform, ledger)
+        return steps.finish(platform, ledger).history[-1]
 
 
 def require_ready(platform: Platform, endpoint: str, version: str) -> None:

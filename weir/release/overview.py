@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from weir.arriving import Misfit, misfit_in
 from weir.document import EndpointDocument, Release
 from weir.ports import Platform, ReplicaState, WorkloadStatus
 from weir.release.ledger import living_holder
@@ -15,7 +16,8 @@ def overview(platform: Platform, document: EndpointDocument) -> dict[str, Any]:
     """The endpoint as JSON-ready data: split, versions with health, release with evidence.
 
     ``split`` is what the gateway follows now, ``wanted_split`` what the document says;
-    ``gateway_trouble`` says why callers cannot be served at all, and is empty otherwise.
+    ``gateway_trouble`` says why callers cannot be served at all, and is empty otherwise;
+    ``arriving`` which version took another share than it was to, by the last window.
     """
     endpoint = document.endpoint
     actual = platform.traffic.split(endpoint.name)
@@ -29,10 +31,20 @@ def overview(platform: Platform, document: EndpointDocument) -> dict[str, Any]:
         "previous": document.previous,
         "split": actual.model_dump() if actual else {},
         "wanted_split": endpoint.split.model_dump() if endpoint.split else {},
+        "arriving": str(_misfit(document) or ""),
         "versions": [_version(platform, document, version.name) for version in endpoint.versions],
         "release": _release(platform, document) if document.release else None,
         "history": [past.model_dump(mode="json") for past in document.history],
     }
+
+
+def _misfit(document: EndpointDocument) -> Misfit | None:
+    """What the last window tells of the split that is wanted now, and acknowledged since before."""
+    split, applied_at = document.endpoint.split, document.split_applied_at
+    window = document.release.last_window if document.release else None
+    if window is None or split is None or applied_at is None or window.end <= applied_at:
+        return None
+    return misfit_in(window) if window.split == split.model_dump() else None
 
 
 def _version(platform: Platform, document: EndpointDocument, name: str) -> dict[str, Any]:

@@ -46,8 +46,8 @@ def plan_release(
 def _endpoint_lines(document: EndpointDocument | None, loaded: Loaded) -> list[str]:
     spec = loaded.spec.endpoint
     if document is None:
-        port = f"port {spec.port}" if spec.port else "a free port"
-        return [f"+ endpoint {spec.name}: created, {port}, {_keys(spec.auth_enabled is not False)}"]
+        port = f"port {spec.port}, " if spec.port else ""
+        return [f"+ endpoint {spec.name}: created, {port}{_keys(spec.auth_enabled is not False)}"]
     split = document.endpoint.split or "no traffic yet"
     lines = [f"  endpoint {spec.name}: exists, {split}"]
     if spec.auth_enabled not in (None, document.endpoint.auth_enabled):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weir.document import EndpointDocument, Holder, Removal
 from weir.errors import StateConflict, UserError
-from weir.holding import this_process
+from weir.holding import same_process, this_process
 from weir.ports import Platform
 from weir.readiness import await_idle
 from weir.release import transitions
@@ -33,9 +33,28 @@ def remove_endpoint(platform: Platform, endpoint: str) -> None:
     for version in platform.workloads.versions(endpoint):
         platform.workloads.remove(endpoint, version)
     platform.traffic.remove(endpoint)
-    if document is not None:
-        platform.state.remove(document)
+    if document is not None and document.removal is not None:
+        _forget(platform, endpoint, document.removal.holder)
     forget_unused_images(platform)
+
+
+def _forget(platform: Platform, endpoint: str, holder: Holder) -> None:
+    """The document is gone, also when it was written meanwhile, as long as ``holder`` removes it.
+
+    The heartbeat of a process that was taken for dead may come in between.
+    """
+    for _ in range(ATTEMPTS):
+        document = platform.state.read(endpoint)
+        if document is None:
+            return
+        if document.removal is None or not same_process(document.removal.holder, holder):
+            raise contended(endpoint)
+        try:
+            platform.state.remove(document)
+        except StateConflict:
+            continue
+        return
+    raise contended(endpoint)
 
 
 def remove_version(platform: Platform, endpoint: str, version: str) -> None:
@@ -49,8 +68,7 @@ def remove_version(platform: Platform, endpoint: str, version: str) -> None:
     trimmed = document.endpoint.without_version(version)
     await_idle(platform, document.endpoint, version)
     platform.workloads.remove(endpoint, version)
-    if trimmed.split is not None:
-        platform.traffic.apply(trimmed)
+    platform.traffic.apply(trimmed)
     write(
         platform,
         endpoint,

@@ -237,8 +237,7 @@ def remove_retiring(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
         trimmed = document.endpoint.without_version(name)
         await_idle(platform, document.endpoint, name)
         platform.workloads.remove(document.endpoint.name, name)
-        if trimmed.split is not None:
-            _apply(platform, ledger, trimmed)
+        _apply(platform, ledger, trimmed)
         document = ledger.update(partial(transitions.without_version, name=name))
     return gone
 

@@ -19,6 +19,7 @@ from weir.document import (
 )
 from weir.endpoint import Endpoint, Split, Version, assign
 from weir.errors import PermanentError
+from weir.holding import beating
 from weir.rollout import Action, Decision, Reason, RolloutState, restart, split_applied
 from weir.spec.release import ReleaseSpec
 from weir.window import Window
@@ -68,6 +69,14 @@ def with_rollout(document: EndpointDocument, rollout: RolloutState) -> EndpointD
     return _changed(document, release=_release(document).changed(rollout=rollout))
 
 
+def alive(document: EndpointDocument, now: datetime) -> EndpointDocument:
+    """The holder works at ``now``; nothing else changes."""
+    release = _release(document)
+    if release.holder is None:
+        return document
+    return _changed(document, release=release.changed(holder=beating(release.holder, now)))
+
+
 def observed(
     document: EndpointDocument,
     rollout: RolloutState,
@@ -82,12 +91,11 @@ def observed(
     ``answered`` is the person's request that this takes up.
     """
     release = _release(document)
-    holder = release.holder.changed(heartbeat_at=now) if release.holder else None
     return _changed(
         document,
         release=release.changed(
             rollout=rollout,
-            holder=holder,
+            holder=beating(release.holder, now) if release.holder else None,
             last_window=window or release.last_window,
             decision=decision or release.decision,
             requests=tuple(one for one in release.requests if one != answered),

@@ -20,7 +20,7 @@ INFERENCE_CONFIG = (
     Moved("environment", "inference.requirements", "give its pip packages in a requirements file"),
     Moved("condaFile", "inference.requirements", "the pip packages of it; conda is not used"),
     Moved("runtime", "", "the Python that runs weir"),
-    Moved("baseImage", "", "another server altogether: inference.command"),
+    Moved("baseImage", "inference.image", "on a cluster; another server: inference.command"),
     Moved("enableGpu", "deployment.gpu_cores"),
     Moved("extraDockerfileSteps", "", "another server altogether: inference.command"),
 )
@@ -48,11 +48,11 @@ DEPLOYMENT_CONFIG = (
     Moved("livenessProbeRequirements.successThreshold", "deployment.liveness.success_threshold"),
     Moved("livenessProbeRequirements.failureThreshold", "deployment.liveness.failure_threshold"),
     Moved("authEnabled", "endpoint.auth_enabled", "of the endpoint, not of a version"),
-    Moved("tokenAuthEnabled", "", "callers use a key"),
+    Moved("tokenAuthEnabled", "", "a cluster's platform block may ask for tokens"),
     Moved("keys", "", "made by weir, kept outside the release file"),
     Moved("dataCollection.storageEnabled", "", "requests are counted, their bodies are not kept"),
     Moved("appInsightsEnabled", "", "always on: evidence is read from telemetry"),
-    Moved("namespace", "", "one endpoint, one name: endpoint.name"),
+    Moved("namespace", "", "of the cluster's platform block"),
 )
 
 SDK = (
@@ -62,7 +62,7 @@ SDK = (
     Moved("is_control_version_type", "", "promotion makes a version the control"),
     Moved("collect_model_data", "", "requests are counted, their bodies are not kept"),
     Moved("enable_app_insights", "", "always on: evidence is read from telemetry"),
-    Moved("token_auth_enabled", "", "callers use a key"),
+    Moved("token_auth_enabled", "", "a cluster's platform block may ask for tokens"),
     Moved("primary_key, secondary_key", "", "made by weir, kept outside the release file"),
     Moved("period_seconds", "deployment.liveness.period_seconds"),
     Moved("initial_delay_seconds", "deployment.liveness.initial_delay_seconds"),

@@ -58,12 +58,16 @@ called here. What differs:
 
 - `num_replicas` and the autoscaler exclude each other, as before; with neither, the autoscaler
   is on.
-- Authentication belongs to the endpoint, not to a version, and is by key.
+- Authentication belongs to the endpoint, not to a version, and is by key; on a cluster the platform
+  block may ask for tokens instead.
 - There is no `traffic_percentile` to set: a rollout moves the percentiles, and evidence decides
   how far.
 - An unknown field is an error, never ignored.
 - On the local platform the autoscaler does not scale (it runs `autoscale_min_replicas`), and cores
   and memory are not enforced.
+- On a cluster the autoscaler aims at `autoscale_target_utilization` of `cpu_cores`, and looks as
+  often as the cluster does: `autoscale_refresh_seconds` has no effect there, nor has
+  `endpoint.port`. Cores are rounded up to a thousandth and memory to a megabyte (10^6 bytes).
 """
 
 
