@@ -164,6 +164,19 @@ def test_a_version_goes_from_a_fixed_number_to_an_autoscaler_without_losing_a_re
         assert pods_of(there) == before
 
 
+def test_a_version_goes_from_an_autoscaler_to_a_fixed_number_and_back_to_another() -> None:
+    with shop() as there:
+        there.run(autoscaled(2))
+        there.changed(
+            DEPLOYMENT, V1, {"spec": {"replicas": 4}}, "kube-controller-manager", "/scale"
+        )
+        there.run(version("v1", num_replicas=3))
+        assert there.replicas() == 3
+        assert there.admin.get(AUTOSCALER, V1) is None
+        there.run(version("v1", num_replicas=2))
+        assert there.replicas() == 2
+
+
 def pods_of(there: Shop) -> set[str]:
     found, _ = there.admin.list(POD, names.version_selector("fraud", "v1"))
     return {one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]}
@@ -172,9 +185,7 @@ def pods_of(there: Shop) -> set[str]:
 def test_labels_and_annotations_that_others_add_stay() -> None:
     with shop() as there:
         ready = there.opened(endpoint("fraud").control("v1").build())
-        added: Object = {
-            "metadata": {"labels": {"team": "risk"}, "annotations": {"budget": "7"}}
-        }
+        added: Object = {"metadata": {"labels": {"team": "risk"}, "annotations": {"budget": "7"}}}
         marked = ((SERVICE, V1), (DEPLOYMENT, V1), (ROUTE, "fraud"), (GATEWAY, "fraud"))
         for kind, name in (*marked, (SECRET, names.of_keys("fraud"))):
             there.changed(kind, name, added, "kubectl-label")
@@ -263,7 +274,9 @@ def test_deleting_the_route_takes_everything_of_the_endpoint_away() -> None:
 
 def test_every_object_says_what_it_is_and_whose() -> None:
     with shop() as there:
-        there.opened(endpoint("fraud").control("v1", autoscale_enabled=True, num_replicas=None).build())
+        there.opened(
+            endpoint("fraud").control("v1", autoscale_enabled=True, num_replicas=None).build()
+        )
         ours = {
             ROUTE: "fraud",
             GATEWAY: "fraud",

@@ -24,6 +24,7 @@ from weir.kubernetes.kinds import (
     name_of,
 )
 from weir.kubernetes.pod import GUARD, MODEL
+from weir.kubernetes.scaling import Scaling
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import dependents, owned_by, service
 from weir.kubernetes.waiting import KubernetesWatch
@@ -40,6 +41,7 @@ class KubernetesWorkloads:
 
     def __init__(self, api: Api, settings: ClusterSettings) -> None:
         self._api, self._settings = api, settings
+        self._scaling = Scaling(api)
 
     def apply(self, endpoint: str, version: Version) -> None:
         """See Workloads. Fields that others own stay as they are.
@@ -48,10 +50,11 @@ class KubernetesWorkloads:
         """
         route = self._api.get(ROUTE, names.of_route(endpoint))
         root = self._apply(service(endpoint, version), route)
+        self._scaling.prepare(names.of_version(endpoint, version.name), version.deployment)
         for manifest in dependents(endpoint, version, self._settings):
             applied = self._apply(manifest, root)
             if manifest["kind"] == DEPLOYMENT.name:
-                self._start_with(applied, version.deployment.initial_replicas())
+                self._scaling.complete(applied, version.deployment)
 
     def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
         """See Workloads: what the API server itself says that ``apply`` would change."""
@@ -158,21 +161,6 @@ class KubernetesWorkloads:
                 " more), or leave the field out of the release file; then release again.",
                 where=error.where,
             ) from error
-
-    def _start_with(self, deployment: Object, replicas: int) -> None:
-        """An autoscaler would come to its lower bound by itself, but a quarter of a minute later.
-
-        Its number is not weir's: another manager says it, once, and only ever raises it.
-        """
-        if int(deployment["spec"].get("replicas", 1)) >= replicas:
-            return
-        start: Object = {
-            "apiVersion": DEPLOYMENT.version,
-            "kind": DEPLOYMENT.name,
-            "metadata": {"name": name_of(deployment)},
-            "spec": {"replicas": replicas},
-        }
-        self._api.apply(start, force=True, manager=names.STARTER)
 
     def _log(self, pod: Object, container: str, lines: int) -> tuple[str, ...]:
         if lines <= 0:
