@@ -298,17 +298,24 @@ class Api:
         headers = {"Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
-        return self._client.call_api(
-            path,
-            method,
-            query_params=list(query),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=(CONNECT_SECONDS, quiet_seconds or ANSWER_SECONDS),
-            _return_http_data_only=True,
-        )
+        try:
+            return self._client.call_api(
+                path,
+                method,
+                query_params=list(query),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=(CONNECT_SECONDS, quiet_seconds or ANSWER_SECONDS),
+                _return_http_data_only=True,
+            )
+        except AttributeError as error:
+            # The client stumbles over its own error for a failure of TLS, which has no body.
+            failure = _beneath(error)
+            if failure is None:
+                raise
+            raise failure from None
 
     def _unanswered(self, error: Exception, doing: str) -> WeirError:
         refusal_of_tls = _in_tls(error)
@@ -344,6 +351,14 @@ def _retry_after(error: ApiException) -> float:
         return min(60.0, float(headers.get("Retry-After") or 0))
     except (TypeError, ValueError):
         return 0.0
+
+
+def _beneath(error: BaseException) -> urllib3.exceptions.HTTPError | None:
+    """The failure of the connection in whose handling ``error`` came up."""
+    context: BaseException | None = error
+    while context is not None and not isinstance(context, urllib3.exceptions.HTTPError):
+        context = context.__context__
+    return context
 
 
 def _in_tls(error: BaseException) -> str | None:

@@ -15,6 +15,7 @@ from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
 from weir.kubernetes.kinds import POD, SECRET, Object, name_of
+from weir.kubernetes.owners import taken_from_former
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import owned_by
 from weir.ports import Keys
@@ -37,22 +38,18 @@ class EndpointKeys:
 
     def ensure(self, endpoint: str, auth_enabled: bool, owner: Object) -> None:
         """The Secret is there and goes with ``owner``; the keys in it are never changed by this."""
-        name = names.of_keys(endpoint)
         for _ in range(_ATTEMPTS):
-            found = self._api.get(SECRET, name)
             try:
-                if found is None:
-                    self._make(endpoint, auth_enabled, owner)
+                found, is_gone = taken_from_former(
+                    self._api, SECRET, names.of_keys(endpoint), owner
+                )
+                if found is None or is_gone:
+                    keys = _keys_in(found) if found else Keys(_new_key(), _new_key())
+                    self._make(endpoint, keys, auth_enabled, owner)
                     self._settled[endpoint] = self._mode(auth_enabled)
-                elif not _belongs_to(found, owner):
-                    # Its route was deleted by hand, and the garbage collector is on its way.
-                    self._api.patch(SECRET, name, _adopted(found, owner))
                 return
             except Conflict:
                 continue
-            except WeirError as error:
-                if error.reason != "kubernetes.missing":
-                    raise
         raise self._contended(endpoint)
 
     def settle(self, endpoint: str, auth_enabled: bool) -> None:
@@ -95,15 +92,14 @@ class EndpointKeys:
         """The endpoint is gone."""
         self._settled.pop(endpoint, None)
 
-    def _make(self, endpoint: str, auth_enabled: bool, owner: Object) -> None:
-        made = Keys(primary=_new_key(), secondary=_new_key())
+    def _make(self, endpoint: str, keys: Keys, auth_enabled: bool, owner: Object) -> None:
         manifest = SECRET.object(
             names.of_keys(endpoint),
             names.endpoint_labels(endpoint),
             {AUTH: self._mode(auth_enabled)},
         )
         manifest["type"] = "Opaque"
-        manifest["data"] = self._data(made, auth_enabled)
+        manifest["data"] = self._data(keys, auth_enabled)
         self._api.create(owned_by(manifest, owner))
 
     def _contended(self, endpoint: str) -> Conflict:
@@ -170,19 +166,6 @@ class EndpointKeys:
             AUTH_FILE: auth_file(shown),
         }
         return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
-
-
-def _belongs_to(secret: Mapping[str, Any], owner: Object) -> bool:
-    owners = secret["metadata"].get("ownerReferences") or ()
-    return any(one.get("uid") == owner["metadata"]["uid"] for one in owners)
-
-
-def _adopted(secret: Mapping[str, Any], owner: Object) -> Object:
-    """A merge patch by which ``owner`` is the only owner; refused when the Secret has changed."""
-    known = {"name": secret["metadata"]["name"]}
-    metadata = owned_by({"metadata": known}, owner)["metadata"]
-    version, uid = secret["metadata"]["resourceVersion"], secret["metadata"]["uid"]
-    return {"metadata": {**metadata, "resourceVersion": version, "uid": uid}}
 
 
 def _keys_in(secret: Mapping[str, Any]) -> Keys:

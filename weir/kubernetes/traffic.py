@@ -15,7 +15,8 @@ from weir.kubernetes.api import Api
 from weir.kubernetes.following import Following
 from weir.kubernetes.gateways import Gateways
 from weir.kubernetes.keys import EndpointKeys
-from weir.kubernetes.kinds import DEPLOYMENT, GATEWAY, ROUTE, SECRET, Object
+from weir.kubernetes.kinds import DEPLOYMENT, GATEWAY, ROUTE, SECRET, Object, name_of
+from weir.kubernetes.owners import taken_from_former
 from weir.kubernetes.route_manifests import gateway, parent, refusals, route, split_of
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import owned_by
@@ -50,12 +51,15 @@ class KubernetesTraffic:
         get it ready in time.
         """
         found = self._route(endpoint.name)
+        is_new = found is None
         if found is None:
             found = self._api.apply(route(endpoint, self._settings))
             self._follow(endpoint.name, found)
         self._keys.ensure(endpoint.name, endpoint.auth_enabled, found)
         own = gateway(endpoint.name, self._settings)
         if own is not None:
+            if is_new:
+                taken_from_former(self._api, GATEWAY, name_of(own), found)
             own = self._api.apply(owned_by(own, found))
         self._gateways.await_programmed(endpoint.name, own)
         return endpoint if endpoint.port else endpoint.with_port(self._settings.gateway_port)
