@@ -164,6 +164,21 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     weather: Weather
 
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def do_PATCH(self) -> None:
+        self._pass_on()
+
+    def do_PUT(self) -> None:
+        self._pass_on()
+
+    def do_DELETE(self) -> None:
+        self._pass_on()
+
     def _pass_on(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length)
@@ -176,8 +191,6 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             with suppress(OSError, http.client.HTTPException), self.weather.opened(self.connection):
                 self._carry_out(body, fault)
-
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _pass_on
 
     def _carry_out(self, body: bytes, fault: Fault | None) -> None:
         upstream = self.weather.upstream()
@@ -201,16 +214,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.send_response(answer.status)
         self.send_header("content-type", "application/json")
-        self.send_header("connection", "close")
+        self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         if fault is Fault.GONE_EVENT:
             event = {"type": "ERROR", "object": _status(410)}
-            self.wfile.write(json.dumps(event).encode() + b"\n")
+            self._chunk(json.dumps(event).encode() + b"\n")
+            self._chunk(b"")
             return
         while line := answer.readline():
-            self.wfile.write(line)
+            self._chunk(line)
             if fault is Fault.ENDED:
-                return
+                break
+        self._chunk(b"")
+
+    def _chunk(self, line: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
     def _refuse(self, status: int) -> None:
         text = json.dumps(_status(status)).encode()

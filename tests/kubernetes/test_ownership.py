@@ -234,7 +234,6 @@ def test_an_edit_right_before_a_change_is_not_overwritten_either() -> None:
 def test_a_route_deleted_by_hand_is_made_anew_with_its_keys_and_the_split_given() -> None:
     with shop() as there:
         ready = there.opened(endpoint("fraud").control("v1").treatment("v2", 10).build())
-        keys = there.traffic.keys("fraud")
         there.admin.delete(ROUTE, "fraud")
         eventually(lambda: there.traffic.split("fraud") is None)
         assert there.traffic.scoring_uri("fraud") is None
