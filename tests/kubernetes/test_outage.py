@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.builders import endpoint, version
+from tests.eventually import eventually
 from tests.kubernetes.cluster.build import home
 from tests.kubernetes.cluster.cluster import Cluster
 from weir.clock import SystemClock
@@ -102,7 +103,8 @@ def test_a_split_is_changed_across_an_outage(cluster: Cluster, settings: Cluster
     assert time.monotonic() - began < GONE_SECONDS + 60
     back.join()
     assert traffic.split("fraud") == wanted
-    assert traffic.trouble("fraud") == ""
+    # A controller that has just come back takes a moment to find the address again.
+    eventually(lambda: traffic.trouble("fraud") == "")
 
 
 def test_a_cluster_without_the_gateway_api_says_how_to_have_it(
