@@ -26,6 +26,9 @@ _UNREACHABLE = re.compile(
     r"fail(ed|ure) (calling|to call) (a )?webhook|time-?out|timed out|deadline exceeded|refused$",
     re.I,
 )
+_BESIDES = re.compile(r"( no new claims to deallocate,)? preemption: ")
+"""What follows is about other pods and claims."""
+
 _QUOTA = (
     "Lower deployment.num_replicas (or autoscale_min_replicas), cpu_cores, memory_gb or gpu_cores,"
     " or have the ResourceQuota of the namespace raised."
@@ -106,7 +109,7 @@ def unschedulable_findings(
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return
     whole = text(scheduled, "message")
-    message = whole.split(" preemption: ")[0]
+    message = _BESIDES.split(whole)[0]
     since = instant(scheduled, "lastTransitionTime") or instant(
         seen.pod, "metadata", "creationTimestamp"
     )

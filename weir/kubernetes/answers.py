@@ -65,7 +65,9 @@ def refusal(status: int, body: str, doing: str, where: str) -> WeirError:
             )
         case 410:
             return Gone("kubernetes.gone", f"{doing}: {message}.", remedy="List anew.", where=where)
-        case 400 | 405 | 415 | 422:
+        case 408 | 429:
+            return _failing(status, "kubernetes.busy", reason, message, doing, where)
+        case _ if 400 <= status < 500:
             return PermanentError(
                 "kubernetes.invalid",
                 f"the cluster refuses to {doing}: {message}.",
@@ -73,12 +75,18 @@ def refusal(status: int, body: str, doing: str, where: str) -> WeirError:
                 where=where,
             )
         case _:
-            return TemporaryError(
-                "kubernetes.busy" if status == 429 else "kubernetes.failing",
-                f"the API server answered {status} {reason} to {doing}: {message}.",
-                remedy="Run again; if it stays, look at the cluster's control plane.",
-                where=where,
-            )
+            return _failing(status, "kubernetes.failing", reason, message, doing, where)
+
+
+def untrusted(why: str, doing: str, where: str) -> PermanentError:
+    """The API server is not who it should be, or the client is not to it."""
+    return PermanentError(
+        "kubernetes.certificate",
+        f"no trusted connection to {doing}: {_cut(why)}.",
+        remedy="Take the kubeconfig of this very cluster (its certificate-authority, and client"
+        " certificates that have not expired); on AKS: az aks get-credentials.",
+        where=where,
+    )
 
 
 def unreachable(why: str, doing: str, where: str) -> TemporaryError:
@@ -88,6 +96,18 @@ def unreachable(why: str, doing: str, where: str) -> TemporaryError:
         f"the API server gave no answer to {doing}: {_cut(why)}.",
         remedy="See that the cluster runs and can be reached from here, then run again: weir goes"
         " on where it was.",
+        where=where,
+    )
+
+
+def _failing(
+    status: int, code: str, reason: str, message: str, doing: str, where: str
+) -> TemporaryError:
+    named = f"{status} {reason}".strip()
+    return TemporaryError(
+        code,
+        f"the API server answered {named} to {doing}: {message}.",
+        remedy="Run again; if it stays, look at the cluster's control plane.",
         where=where,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -14,8 +15,8 @@ import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from weir.errors import WeirError
-from weir.kubernetes.answers import refusal, unreachable
+from weir.errors import TemporaryError, WeirError
+from weir.kubernetes.answers import refusal, unreachable, untrusted
 from weir.kubernetes.connection import ANSWER_SECONDS, CONNECT_SECONDS
 from weir.kubernetes.kinds import Kind, Object, kind_of, labels_text, name_of
 from weir.kubernetes.names import MANAGER
@@ -36,6 +37,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _CHUNK_BYTES = 2**18
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
+_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _TRIED_AGAIN = (429, 500, 502, 503, 504)
 
 
@@ -68,7 +70,7 @@ class Api:
         return other
 
     def get(self, kind: Kind, name: str) -> Object | None:
-        """None when there is no such object, or no such kind."""
+        """None when there is no such object, or no such namespace."""
         try:
             return self._json(
                 "get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}"
@@ -197,7 +199,7 @@ class Api:
         except ApiException as error:
             raise self._refused(error, doing) from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise unreachable(_kind_of_failure(error), doing, self.where) from None
+            raise self._unanswered(error, doing) from None
 
     def watch(
         self,
@@ -240,7 +242,7 @@ class Api:
         except ApiException as error:
             raise self._refused(error, doing) from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise unreachable(_kind_of_failure(error), doing, self.where) from None
+            raise self._unanswered(error, doing) from None
 
     def _json(
         self,
@@ -277,7 +279,9 @@ class Api:
                     raise trouble from None
                 wanted_seconds = _retry_after(error)
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                trouble = unreachable(_kind_of_failure(error), doing, self.where)
+                trouble = self._unanswered(error, doing)
+                if not isinstance(trouble, TemporaryError):
+                    raise trouble from None
             pause = max(pause_seconds, wanted_seconds)
             if time.monotonic() + pause - began > self._patience():
                 raise trouble from None
@@ -300,17 +304,30 @@ class Api:
         headers = {"Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
-        return self._client.call_api(
-            path,
-            method,
-            query_params=list(query),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=(CONNECT_SECONDS, quiet_seconds or ANSWER_SECONDS),
-            _return_http_data_only=True,
-        )
+        try:
+            return self._client.call_api(
+                path,
+                method,
+                query_params=list(query),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=(CONNECT_SECONDS, quiet_seconds or ANSWER_SECONDS),
+                _return_http_data_only=True,
+            )
+        except AttributeError as error:
+            # The client stumbles over its own error for a failure of TLS, which has no body.
+            failure = _beneath(error)
+            if failure is None:
+                raise
+            raise failure from None
+
+    def _unanswered(self, error: Exception, doing: str) -> WeirError:
+        refusal_of_tls = _in_tls(error)
+        if refusal_of_tls is not None:
+            return untrusted(refusal_of_tls, doing, self.where)
+        return unreachable(_kind_of_failure(error), doing, self.where)
 
     def _refused(self, error: ApiException, doing: str) -> WeirError:
         body = error.body
@@ -347,6 +364,24 @@ def _retry_after(error: ApiException) -> float:
         return min(60.0, float(headers.get("Retry-After") or 0))
     except (TypeError, ValueError):
         return 0.0
+
+
+def _beneath(error: BaseException) -> urllib3.exceptions.HTTPError | None:
+    """The failure of the connection in whose handling ``error`` came up."""
+    context: BaseException | None = error
+    while context is not None and not isinstance(context, urllib3.exceptions.HTTPError):
+        context = context.__context__
+    return context
+
+
+def _in_tls(error: BaseException) -> str | None:
+    """What TLS objects to; None where it was something else, a broken connection perhaps."""
+    for one in (error, getattr(error, "reason", None), *error.args):
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return f"the server's certificate is refused, {one.verify_message}"
+        if isinstance(one, ssl.SSLError) and not isinstance(one, _BROKEN_OFF):
+            return str(one.reason or one).replace("_", " ").lower()
+    return None
 
 
 def _kind_of_failure(error: Exception) -> str:

@@ -56,13 +56,10 @@ def connect(access: Access) -> client.ApiClient:
                 client_configuration=chosen,
                 persist_config=False,
             )
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        raise _unusable(
-            access,
-            str(error)
-            if isinstance(error, config.ConfigException | OSError)
-            else "it is not a kubeconfig",
-        ) from None
+    except (config.ConfigException, OSError) as error:
+        raise _unusable(access, str(error)) from None
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError):
+        raise _unusable(access, "it is not a kubeconfig") from None
     # weir decides itself what is tried again, and for how long.
     chosen.retries = False
     return client.ApiClient(chosen)

@@ -9,20 +9,23 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from weir.errors import WeirError
+from weir.errors import TemporaryError, WeirError
 from weir.kubernetes.answers import Gone
 from weir.kubernetes.api import Api
 from weir.kubernetes.kinds import Kind, Object, name_of, version_number
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+_LASTING_SECONDS = 1.0
+"""A watch that has held for so long is begun again at once."""
 
 
 class Following:
     """The objects of one kind that match, as the API server tells of them.
 
     ``seed`` is the only object that matches, read a moment ago: the watch then needs no list of
-    its own. Thread and connection end with ``close``, or with the process.
+    its own. Thread and connection end with ``close``, or with the process. A server that goes away
+    is waited for as long as ``api`` is patient.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Following:
         self._fields = f"metadata.name={name}" if name else ""
         self._objects: dict[str, Object] = {}
         self._changes = 0
+        self._told_until = 0
         self._trouble: WeirError | None = None
         self._is_live = False
         self._has_ended = False
@@ -79,15 +83,13 @@ class Following:
         with self._changed:
             return 0.0 if self._waiting else time.monotonic() - self._asked_at
 
-    def objects(self, timeout_seconds: float = 30.0) -> tuple[Object, ...]:
+    def objects(self) -> tuple[Object, ...]:
         """What there is, once the server has told of it. Raises what keeps it from that."""
-        deadline = time.monotonic() + timeout_seconds
         with self._asking():
-            while not self._is_live:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise self._trouble or TimeoutError(f"no list of {self._kind.plural}")
-                self._changed.wait(remaining)
+            while not (self._is_live or self._has_ended):
+                if self._trouble is not None:
+                    raise self._trouble
+                self._changed.wait()
             return tuple(self._objects.values())
 
     def get(self, name: str) -> Object | None:
@@ -95,8 +97,11 @@ class Following:
             return self._objects.get(name)
 
     def put(self, thing: Object) -> None:
-        """What the caller's own write gave; an older state of it is passed over when it comes."""
+        """What the caller's own call gave; what is older than the known is passed over."""
         with self._changed:
+            is_gone = name_of(thing) not in self._objects
+            if is_gone and version_number(thing) <= self._told_until:
+                return
             self._store(thing)
 
     def changes(self) -> int:
@@ -112,13 +117,24 @@ class Following:
             )
             return self._changes
 
-    def wait_until_gone(self, name: str, timeout_seconds: float) -> None:
-        """Return when there is no such object, or after the time."""
-        with self._asking():
-            self._changed.wait_for(
-                lambda: (self._is_live and name not in self._objects) or self._has_ended,
-                max(0.0, timeout_seconds),
-            )
+    def wait_until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Whether ``condition`` came true within the time, looked at whenever something changes.
+
+        The time begins anew when the server was away: whoever is awaited was cut off as well.
+        Raises what keeps it from being followed.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            seen = self.changes()
+            if not self.is_live:
+                self.objects()
+                deadline = time.monotonic() + timeout_seconds
+            if condition():
+                return True
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or self._ended():
+                return False
+            self.wait(seen, remaining)
 
     def close(self) -> None:
         with self._changed:
@@ -145,12 +161,20 @@ class Following:
             end()
 
     def _run(self, version: str) -> None:
+        try:
+            self._follow(version)
+        finally:
+            # Whatever has ended it, nobody may take for the present what is not told any more.
+            self._note(self._trouble or self._not_followed(), is_told=True)
+
+    def _follow(self, version: str) -> None:
         pause_seconds = _FIRST_PAUSE_SECONDS
         while not self._ended():
+            began = time.monotonic()
+            is_well = True
             try:
                 if not version:
                     version = self._list()
-                began = time.monotonic()
                 for event in self._api.watch(
                     self._kind, version, self._labels, self._fields, opened=self._opened
                 ):
@@ -158,28 +182,38 @@ class Following:
                     pause_seconds = _FIRST_PAUSE_SECONDS
                     if self._ended():
                         return
-                if time.monotonic() - began > 1:
-                    continue
             except Gone:
                 version = ""
-                continue
             except WeirError as error:
                 if self._ended():
                     return
-                self._note(error)
+                # What may pass is tried again before anybody is told.
+                self._note(error, is_told=not isinstance(error, TemporaryError))
                 # What happened meanwhile is told anew.
-                version = ""
+                version, is_well = "", False
+            if time.monotonic() - began > _LASTING_SECONDS:
+                pause_seconds = _FIRST_PAUSE_SECONDS
+                if is_well:
+                    continue
             time.sleep(pause_seconds)
             pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
 
     def _list(self) -> str:
-        items, version = self._api.list(self._kind, self._labels, self._fields)
+        try:
+            items, version = self._api.list(self._kind, self._labels, self._fields)
+        except WeirError as error:
+            # The patience with the server is over.
+            self._note(error, is_told=True)
+            raise
+        told_until = int(version) if version.isdigit() else 0
         with self._changed:
-            kept = {name_of(item): item for item in items}
-            self._objects = {
-                name: max(item, self._objects.get(name, item), key=version_number)
-                for name, item in kept.items()
+            newer = {
+                name: thing
+                for name, thing in self._objects.items()
+                if version_number(thing) > told_until
             }
+            self._objects = {name_of(item): item for item in items} | newer
+            self._told_until = max(self._told_until, told_until)
             self._is_live, self._trouble = not self._has_ended, None
             self._note_change()
         return version
@@ -196,6 +230,7 @@ class Following:
                     self._note_change()
             elif kind in ("ADDED", "MODIFIED"):
                 self._store(thing)
+            self._told_until = max(self._told_until, version_number(thing))
         return str(thing["metadata"]["resourceVersion"])
 
     def _store(self, thing: Object) -> None:
@@ -208,10 +243,21 @@ class Following:
         self._changes += 1
         self._changed.notify_all()
 
-    def _note(self, error: WeirError) -> None:
+    def _note(self, error: WeirError, *, is_told: bool) -> None:
+        """The objects are not up to date; whoever asks for them waits, or is told why."""
         with self._changed:
-            self._is_live, self._trouble = False, error
+            self._is_live = False
+            if is_told:
+                self._trouble = error
             self._note_change()
+
+    def _not_followed(self) -> WeirError:
+        return TemporaryError(
+            "kubernetes.not_followed",
+            f"{self._kind.plural} are not followed any more.",
+            remedy="Run again: weir goes on where it was.",
+            where=self._api.where,
+        )
 
     def _ended(self) -> bool:
         with self._changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,23 +28,22 @@ class Gateways:
     def await_programmed(self, endpoint: str, own: Object | None) -> None:
         """Return when the Gateway serves and has an address. ``own`` is the endpoint's, just seen.
 
-        Raises PermanentError ``gateway.not_programmed`` when that takes too long.
+        Raises PermanentError ``gateway.not_programmed`` when that takes too long, and
+        ``gateway.missing`` when a shared one is not there.
         """
         if own is not None and self._is_programmed(endpoint, own):
             return
         name, api = self._name(endpoint), self._its_api()
-        deadline = time.monotonic() + self._settings.gateway_timeout_seconds
         with Following(api, GATEWAY, name=name, seed=own) as followed:
-            followed.objects()
-            while True:
-                seen = followed.changes()
+            if own is None and not followed.objects():
+                raise self._missing(name, api.namespace)
+
+            def is_programmed() -> bool:
                 found = followed.get(name)
-                if found is not None and self._is_programmed(endpoint, found):
-                    return
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise self._not_programmed(endpoint, found)
-                followed.wait(seen, remaining)
+                return found is not None and self._is_programmed(endpoint, found)
+
+            if not followed.wait_until(is_programmed, self._settings.gateway_timeout_seconds):
+                raise self._not_programmed(endpoint, followed.get(name))
 
     def trouble(self, endpoint: str) -> str:
         """Why the Gateway does not serve; empty when it does."""
@@ -91,6 +89,14 @@ class Gateways:
         shared = self._settings.shared_gateway
         return self._api if shared is None else self._api.in_namespace(shared.namespace)
 
+    def _missing(self, name: str, namespace: str) -> PermanentError:
+        return PermanentError(
+            "gateway.missing",
+            f"there is no Gateway {namespace}/{name}, which the platform block shares.",
+            remedy="Correct shared_gateway in the platform block, or make that Gateway.",
+            where=self._api.where,
+        )
+
     def _is_programmed(self, endpoint: str, found: Object) -> bool:
         programmed, address = condition(found, "Programmed"), address_of(found)
         if programmed is None or programmed.get("status") != "True" or not address:
@@ -101,7 +107,12 @@ class Gateways:
     def _not_programmed(self, endpoint: str, found: Object | None) -> PermanentError:
         conditions = [condition(found, name) for name in _CONDITIONS] if found else []
         told = [words_of(one) for one in conditions if one and one.get("status") != "True"]
-        words = "; ".join(told) or ("it is not there" if found is None else "no controller answers")
+        otherwise = "no controller answers"
+        if found is None:
+            otherwise = "it is not there"
+        elif told == [] and all(conditions):
+            otherwise = "it has no address"
+        words = "; ".join(told) or otherwise
         return PermanentError(
             "gateway.not_programmed",
             f"the Gateway was not ready within {self._settings.gateway_timeout_seconds:g} s:"

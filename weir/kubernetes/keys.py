@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from weir.envoy.guard import AUTH_FILE
 from weir.envoy.guard_auth import TokenRules, auth_file
-from weir.errors import PermanentError
+from weir.errors import PermanentError, WeirError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
 from weir.kubernetes.kinds import POD, SECRET, Object, name_of
+from weir.kubernetes.owners import taken_from_former
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import owned_by
 from weir.ports import Keys
@@ -36,31 +37,37 @@ class EndpointKeys:
         self._settled: dict[str, str] = {}
 
     def ensure(self, endpoint: str, auth_enabled: bool, owner: Object) -> None:
-        """The Secret is there; what it holds is never changed by this."""
-        if self._api.get(SECRET, names.of_keys(endpoint)) is not None:
-            return
-        made = Keys(primary=_new_key(), secondary=_new_key())
-        manifest = SECRET.object(
-            names.of_keys(endpoint),
-            names.endpoint_labels(endpoint),
-            {AUTH: self._mode(auth_enabled)},
-        )
-        manifest["type"] = "Opaque"
-        manifest["data"] = self._data(made, auth_enabled)
-        try:
-            self._api.create(owned_by(manifest, owner))
-        except Conflict:
-            return
-        self._settled[endpoint] = self._mode(auth_enabled)
+        """The Secret is there and goes with ``owner``; the keys in it are never changed by this."""
+        for _ in range(_ATTEMPTS):
+            try:
+                found, is_gone = taken_from_former(
+                    self._api, SECRET, names.of_keys(endpoint), owner
+                )
+                if found is None or is_gone:
+                    keys = _keys_in(found) if found else Keys(_new_key(), _new_key())
+                    self._make(endpoint, keys, auth_enabled, owner)
+                    self._settled[endpoint] = self._mode(auth_enabled)
+                return
+            except Conflict:
+                continue
+        raise self._contended(endpoint)
 
     def settle(self, endpoint: str, auth_enabled: bool) -> None:
         """Callers have to show what the endpoint wants of them."""
         mode = self._mode(auth_enabled)
         if self._settled.get(endpoint) == mode:
             return
-        secret = self._secret(endpoint)
-        if secret["metadata"].get("annotations", {}).get(AUTH) != mode:
-            self._write(endpoint, secret, _keys_in(secret), auth_enabled)
+        for _ in range(_ATTEMPTS):
+            secret = self._secret(endpoint)
+            if secret["metadata"].get("annotations", {}).get(AUTH) == mode:
+                break
+            try:
+                self._write(endpoint, secret, _keys_in(secret), auth_enabled)
+            except Conflict:
+                continue
+            break
+        else:
+            raise self._contended(endpoint)
         self._settled[endpoint] = mode
 
     def read(self, endpoint: str) -> Keys:
@@ -79,16 +86,29 @@ class EndpointKeys:
                 continue
             self._nudge(endpoint, str(written["metadata"]["resourceVersion"]))
             return changed
-        raise Conflict(
+        raise self._contended(endpoint)
+
+    def forget(self, endpoint: str) -> None:
+        """The endpoint is gone."""
+        self._settled.pop(endpoint, None)
+
+    def _make(self, endpoint: str, keys: Keys, auth_enabled: bool, owner: Object) -> None:
+        manifest = SECRET.object(
+            names.of_keys(endpoint),
+            names.endpoint_labels(endpoint),
+            {AUTH: self._mode(auth_enabled)},
+        )
+        manifest["type"] = "Opaque"
+        manifest["data"] = self._data(keys, auth_enabled)
+        self._api.create(owned_by(manifest, owner))
+
+    def _contended(self, endpoint: str) -> Conflict:
+        return Conflict(
             "kubernetes.conflict",
             "somebody else keeps changing the keys.",
             remedy="Run the command again.",
             where=f"endpoint {endpoint}",
         )
-
-    def forget(self, endpoint: str) -> None:
-        """The endpoint is gone."""
-        self._settled.pop(endpoint, None)
 
     def _secret(self, endpoint: str) -> Object:
         found = self._api.get(SECRET, names.of_keys(endpoint))
@@ -117,9 +137,15 @@ class EndpointKeys:
             # A Gateway's own pods may have its labels.
             is_ours = names.VERSION in pod["metadata"]["labels"]
             if is_ours and "deletionTimestamp" not in pod["metadata"]:
-                self._api.patch(
-                    POD, name_of(pod), {"metadata": {"annotations": {KEYS_AT: version}}}
-                )
+                self._nudge_pod(name_of(pod), version)
+
+    def _nudge_pod(self, name: str, version: str) -> None:
+        try:
+            self._api.patch(POD, name, {"metadata": {"annotations": {KEYS_AT: version}}})
+        except WeirError as error:
+            # A pod that has gone meanwhile needs no keys.
+            if error.reason != "kubernetes.missing":
+                raise
 
     def _mode(self, auth_enabled: bool) -> str:
         if not auth_enabled:

@@ -16,7 +16,13 @@ VERSION = "weir/version"
 _SEPARATOR = "--"
 _LONGEST = 52
 """A Service's name has 63 characters; what controllers append to a pod's name needs some more."""
+_LONGEST_ROUTE = 44
+"""A gateway's controller names its Service after the Gateway and the class."""
+
 _DIGEST_LENGTH = 8
+_BEFORE_DIGEST = "---"
+"""Never in a name without a digest: endpoints and versions have no hyphen at either end."""
+
 _SERVICE = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -29,7 +35,8 @@ def of_version(endpoint: str, version: str) -> str:
     is_clear = plain.count(_SEPARATOR) == 1 and len(plain) <= _LONGEST
     if is_clear and _SERVICE.fullmatch(plain):
         return plain
-    return _digested(f"v-{plain}" if plain[0].isdigit() else plain, f"{endpoint}/{version}")
+    begun = f"v-{plain}" if plain[0].isdigit() else plain
+    return _digested(begun, f"{endpoint}/{version}", _LONGEST)
 
 
 def of_route(endpoint: str) -> str:
@@ -37,10 +44,11 @@ def of_route(endpoint: str) -> str:
 
     The gateway's controller makes a Service from it, so it may not begin with a digit.
     """
-    is_clear = _SEPARATOR not in endpoint and len(endpoint) <= _LONGEST - _DIGEST_LENGTH
+    is_clear = _SEPARATOR not in endpoint and len(endpoint) <= _LONGEST_ROUTE
     if is_clear and _SERVICE.fullmatch(endpoint):
         return endpoint
-    return _digested(f"e-{endpoint}" if endpoint[0].isdigit() else endpoint, endpoint)
+    begun = f"e-{endpoint}" if endpoint[0].isdigit() else endpoint
+    return _digested(begun, endpoint, _LONGEST_ROUTE)
 
 
 def of_state(endpoint: str) -> str:
@@ -85,7 +93,7 @@ def version_selector(endpoint: str, version: str) -> dict[str, str]:
     return {ENDPOINT: endpoint, VERSION: version}
 
 
-def _digested(text: str, whole: str) -> str:
+def _digested(text: str, whole: str, longest: int) -> str:
     digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_LENGTH]
-    stem = text[: _LONGEST - _DIGEST_LENGTH - 1].rstrip("-")
-    return f"{stem}-{digest}"
+    stem = text[: longest - _DIGEST_LENGTH - len(_BEFORE_DIGEST)].rstrip("-")
+    return f"{stem}{_BEFORE_DIGEST}{digest}"

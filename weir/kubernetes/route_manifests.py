@@ -96,7 +96,9 @@ def refusals(route: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[bool,
     generation = int(route["metadata"].get("generation", 0))
     for status in route.get("status", {}).get("parents") or ():
         reference = status.get("parentRef", {})
-        if reference.get("name") != wanted["name"]:
+        own = route["metadata"].get("namespace")
+        is_ours = reference.get("name") == wanted["name"]
+        if not is_ours or reference.get("namespace", own) != wanted.get("namespace", own):
             continue
         conditions = {
             str(one.get("type")): one

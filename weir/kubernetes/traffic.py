@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,13 +16,23 @@ from weir.kubernetes.followers import Followers
 from weir.kubernetes.following import Following
 from weir.kubernetes.gateways import Gateways
 from weir.kubernetes.keys import EndpointKeys
-from weir.kubernetes.kinds import DEPLOYMENT, GATEWAY, ROUTE, SECRET, Object
+from weir.kubernetes.kinds import DEPLOYMENT, GATEWAY, ROUTE, SECRET, Object, name_of
+from weir.kubernetes.owners import taken_from_former
 from weir.kubernetes.route_manifests import gateway, parent, refusals, route, split_of
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import owned_by
 from weir.ports import Keys
 
 ACKNOWLEDGE_SECONDS = 30.0
+ASK_AGAIN_SECONDS = 5.0
+"""A controller that lost a race for the route's status writes it when the route changes again."""
+
+ASKED_AGAIN = "weir/asked-again"
+"""Annotation of a route, changed so that its controller looks once more."""
+
+OBJECTION_SECONDS = 5.0
+"""How long an objection of the gateway's controller may stand before the route is refused."""
+
 _ATTEMPTS = 10
 
 
@@ -47,12 +57,15 @@ class KubernetesTraffic:
         get it ready in time.
         """
         found = self._route(endpoint.name)
+        is_new = found is None
         if found is None:
             found = self._api.apply(route(endpoint, self._settings))
             self._follow(endpoint.name, found)
         self._keys.ensure(endpoint.name, endpoint.auth_enabled, found)
         own = gateway(endpoint.name, self._settings)
         if own is not None:
+            if is_new:
+                taken_from_former(self._api, GATEWAY, name_of(own), found)
             own = self._api.apply(owned_by(own, found))
         self._gateways.await_programmed(endpoint.name, own)
         return endpoint if endpoint.port else endpoint.with_port(self._settings.gateway_port)
@@ -71,7 +84,6 @@ class KubernetesTraffic:
         self._keys.settle(endpoint.name, endpoint.auth_enabled)
         written = self._write(endpoint, present)
         followed = self._follow(endpoint.name, written)
-        followed.put(written)
         self._await_acknowledgement(endpoint.name, followed, int(written["metadata"]["generation"]))
         # A controller says that it has accepted a route, and then tells its proxies.
         time.sleep(self._settings.propagation_seconds)
@@ -137,9 +149,11 @@ class KubernetesTraffic:
 
     def _follow(self, endpoint: str, seed: Object) -> Following:
         name = names.of_route(endpoint)
-        return self._followed.follow(
+        followed = self._followed.follow(
             endpoint, lambda: Following(self._api, ROUTE, name=name, seed=seed)
         )
+        followed.put(seed)
+        return followed
 
     def _forget(self, endpoint: str) -> None:
         self._followed.forget(endpoint)
@@ -198,13 +212,11 @@ class KubernetesTraffic:
         ]
         if not more:
             return
-        available = {
-            one["metadata"].get("labels", {}).get(names.VERSION): int(
-                one.get("status", {}).get("availableReplicas") or 0
-            )
-            for one in self._deployments_of(endpoint.name)
-        }
-        lacking = [version for version in more if not available.get(version)]
+        lacking = _unavailable(more, self._deployments_of(endpoint.name))
+        if lacking:
+            # Whoever waited for them may have been told before this was.
+            fresh, _ = self._api.list(DEPLOYMENT, {names.ENDPOINT: endpoint.name})
+            lacking = _unavailable(more, fresh)
         if lacking:
             raise TemporaryError(
                 "version.not_ready",
@@ -224,51 +236,56 @@ class KubernetesTraffic:
 
     def _await_acknowledgement(self, endpoint: str, followed: Following, generation: int) -> None:
         wanted = parent(endpoint, self._settings)
-        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
-        objections = ""
-        while True:
-            seen = followed.changes()
+
+        def answer() -> tuple[bool, str]:
             found = followed.get(names.of_route(endpoint))
-            if found is not None and int(found["metadata"]["generation"]) >= generation:
-                is_accepted, objections = refusals(found, wanted)
-                if is_accepted:
-                    return
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            if found is None or int(found["metadata"]["generation"]) < generation:
+                return False, ""
+            return refusals(found, wanted)
+
+        for time_number in range(round(ACKNOWLEDGE_SECONDS / ASK_AGAIN_SECONDS)):
+            if followed.wait_until(lambda: any(answer()), ASK_AGAIN_SECONDS):
                 break
-            followed.wait(seen, remaining)
-        if objections:
-            raise PermanentError(
-                "gateway.route_refused",
-                f"the gateway refuses the route: {objections}.",
-                remedy="Correct what it names in the platform block or at the Gateway, then run"
-                " again.",
+            again: Object = {ASKED_AGAIN: f"{generation}.{time_number}"}
+            change: Object = {"metadata": {"annotations": again}}
+            followed.put(self._api.patch(ROUTE, names.of_route(endpoint), change))
+        else:
+            raise TemporaryError(
+                "gateway.not_acknowledged",
+                f"no gateway has taken the route within {ACKNOWLEDGE_SECONDS:g} s.",
+                remedy="See that the gateway's controller runs, then run again.",
                 where=f"endpoint {endpoint}",
             )
-        raise TemporaryError(
-            "gateway.not_acknowledged",
-            f"no gateway has taken the route within {ACKNOWLEDGE_SECONDS:g} s.",
-            remedy="See that the gateway's controller runs, then run again.",
+        # A controller may not have seen yet what the route speaks of.
+        if followed.wait_until(lambda: answer()[0], OBJECTION_SECONDS):
+            return
+        raise PermanentError(
+            "gateway.route_refused",
+            f"the gateway refuses the route: {answer()[1] or 'it has taken its word back'}.",
+            remedy="Correct what it names in the platform block or at the Gateway, then run again.",
             where=f"endpoint {endpoint}",
         )
 
     def _await_gone(self, endpoint: str, found: Object) -> None:
-        name = names.of_route(endpoint)
-        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
         followed = self._follow(endpoint, found)
-        while True:
-            seen = followed.changes()
-            if followed.is_live and followed.get(name) is None:
-                return
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise TemporaryError(
-                    "gateway.not_gone",
-                    "its route is marked as removed and still there; something holds it back.",
-                    remedy="See its finalizers (kubectl get httproute -o yaml), then run again.",
-                    where=f"endpoint {endpoint}",
-                )
-            followed.wait(seen, remaining)
+        name = names.of_route(endpoint)
+        if not followed.wait_until(lambda: followed.get(name) is None, ACKNOWLEDGE_SECONDS):
+            raise TemporaryError(
+                "gateway.not_gone",
+                "its route is marked as removed and still there; something holds it back.",
+                remedy="See its finalizers (kubectl get httproute -o yaml), then run again.",
+                where=f"endpoint {endpoint}",
+            )
+
+
+def _unavailable(versions: Sequence[str], deployments: Sequence[Object]) -> list[str]:
+    available = {
+        one["metadata"].get("labels", {}).get(names.VERSION): int(
+            one.get("status", {}).get("availableReplicas") or 0
+        )
+        for one in deployments
+    }
+    return [version for version in versions if not available.get(version)]
 
 
 def other_managers(found: Mapping[str, Any]) -> tuple[str, ...]:

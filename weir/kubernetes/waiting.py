@@ -25,7 +25,7 @@ TICK_SECONDS = 2.0
 
 
 class KubernetesWatch:
-    """Implements ``WorkloadWatch`` for one version."""
+    """Implements ``WorkloadWatch`` for one version. Without a Deployment nothing is coming."""
 
     def __init__(self, api: Api, settings: ClusterSettings, endpoint: str, version: str) -> None:
         self._api, self._settings = api, settings
@@ -33,7 +33,7 @@ class KubernetesWatch:
         self._stack = ExitStack()
         self._events: Following | None = None
         self._began = time.monotonic()
-        self._seen = (0, 0)
+        self._seen = (0, 0, 0)
 
     def __enter__(self) -> Self:
         name = names.of_version(self._endpoint, self._version)
@@ -51,8 +51,10 @@ class KubernetesWatch:
         self._stack.close()
 
     def status(self) -> WorkloadStatus | None:
-        self._seen = (self._deployments.changes(), self._pods.changes())
+        self._seen = self._changes()
         deployment = next(iter(self._deployments.objects()), None)
+        if deployment is None:
+            return None
         pods = self._pods.objects()
         return status_of(
             self._version,
@@ -65,14 +67,22 @@ class KubernetesWatch:
         )
 
     def wait(self, seconds: float, clock: Clock) -> None:  # noqa: ARG002 the cluster has its own
-        deadline = time.monotonic() + min(seconds, TICK_SECONDS)
-        deployments, pods = self._seen
+        deadline = time.monotonic() + min(seconds, self._until_a_look())
         while (remaining := deadline - time.monotonic()) > 0:
-            # Pods change more often; the Deployment's word comes right after theirs.
-            if self._deployments.changes() != deployments:
+            # Pods change most often; the others' word comes right after theirs.
+            _, pods, _ = self._seen
+            self._pods.wait(pods, min(0.05, remaining))
+            if self._changes() != self._seen:
                 return
-            if self._pods.wait(pods, min(0.05, remaining)) != pods:
-                return
+
+    def _until_a_look(self) -> float:
+        """Seconds until something is to be looked at that no watch tells of."""
+        until_events = self._began + QUICK_SECONDS - time.monotonic()
+        return until_events if 0 < until_events < TICK_SECONDS else TICK_SECONDS
+
+    def _changes(self) -> tuple[int, int, int]:
+        events = 0 if self._events is None else self._events.changes()
+        return self._deployments.changes(), self._pods.changes(), events
 
     def _replica_sets(self, deployment: Object | None) -> list[Object]:
         if not cannot_make_pods(deployment):
@@ -83,9 +93,9 @@ class KubernetesWatch:
     def _pod_events(self, deployment: Object | None, pods: Sequence[Object]) -> list[Object]:
         if deployment is None or is_rolled_out(deployment):
             return []
-        if self._events is None and time.monotonic() - self._began > QUICK_SECONDS:
+        if self._events is None and time.monotonic() - self._began >= QUICK_SECONDS:
             self._events = self._stack.enter_context(Following(self._api, EVENT))
-        if self._events is None or not self._events.is_live:
+        if self._events is None:
             return []
         ours = {name_of(pod) for pod in pods}
         return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -25,6 +24,7 @@ from weir.kubernetes.kinds import (
     name_of,
 )
 from weir.kubernetes.pod import GUARD, MODEL
+from weir.kubernetes.scaling import Scaling
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import dependents, owned_by, service
 from weir.kubernetes.waiting import KubernetesWatch
@@ -41,6 +41,7 @@ class KubernetesWorkloads:
 
     def __init__(self, api: Api, settings: ClusterSettings) -> None:
         self._api, self._settings = api, settings
+        self._scaling = Scaling(api)
 
     def apply(self, endpoint: str, version: Version) -> None:
         """See Workloads. Fields that others own stay as they are.
@@ -49,10 +50,11 @@ class KubernetesWorkloads:
         """
         route = self._api.get(ROUTE, names.of_route(endpoint))
         root = self._apply(service(endpoint, version), route)
+        self._scaling.prepare(names.of_version(endpoint, version.name), version.deployment)
         for manifest in dependents(endpoint, version, self._settings):
             applied = self._apply(manifest, root)
             if manifest["kind"] == DEPLOYMENT.name:
-                self._start_with(applied, version.deployment.initial_replicas())
+                self._scaling.complete(applied, version.deployment)
 
     def difference(self, endpoint: str, version: Version) -> tuple[str, ...]:
         """See Workloads: what the API server itself says that ``apply`` would change."""
@@ -116,22 +118,22 @@ class KubernetesWorkloads:
             Following(self._api, POD, labels=labels) as pods,
         ):
             longest = max((_grace_seconds(pod) for pod in pods.objects()), default=0.0)
-            deadline = time.monotonic() + longest + GONE_MARGIN_SECONDS
             # The Service goes last of what the version has; its pods may take longer still.
             for followed in (services, pods):
-                while left := followed.objects():
-                    self._await_less(followed, left[0], deadline)
+                self._await_none(followed, longest + GONE_MARGIN_SECONDS)
 
-    def _await_less(self, followed: Following, one_left: Object, deadline: float) -> None:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TemporaryError(
-                "workload.not_gone",
-                f"{one_left['kind']} {name_of(one_left)} does not go away.",
-                remedy="See why with kubectl describe, then run again.",
-                where=self._api.where,
-            )
-        followed.wait_until_gone(name_of(one_left), remaining)
+    def _await_none(self, followed: Following, timeout_seconds: float) -> None:
+        if not followed.wait_until(lambda: not followed.objects(), timeout_seconds):
+            raise self._not_gone(followed)
+
+    def _not_gone(self, followed: Following) -> TemporaryError:
+        left = ", ".join(f"{one['kind']} {name_of(one)}" for one in followed.objects())
+        return TemporaryError(
+            "workload.not_gone",
+            f"{left or 'something of the version'} does not go away.",
+            remedy="See why with kubectl describe, then run again.",
+            where=self._api.where,
+        )
 
     def logs(self, endpoint: str, version: str, lines: int) -> Mapping[str, tuple[str, ...]]:
         """See Workloads. A container that is being restarted is quoted from before its end.
@@ -159,21 +161,6 @@ class KubernetesWorkloads:
                 " more), or leave the field out of the release file; then release again.",
                 where=error.where,
             ) from error
-
-    def _start_with(self, deployment: Object, replicas: int) -> None:
-        """An autoscaler would come to its lower bound by itself, but a quarter of a minute later.
-
-        Its number is not weir's: another manager says it, once, and only ever raises it.
-        """
-        if int(deployment["spec"].get("replicas", 1)) >= replicas:
-            return
-        start: Object = {
-            "apiVersion": DEPLOYMENT.version,
-            "kind": DEPLOYMENT.name,
-            "metadata": {"name": name_of(deployment)},
-            "spec": {"replicas": replicas},
-        }
-        self._api.apply(start, force=True, manager=names.STARTER)
 
     def _log(self, pod: Object, container: str, lines: int) -> tuple[str, ...]:
         if lines <= 0:
