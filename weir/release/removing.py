@@ -66,12 +66,10 @@ def remove_version(platform: Platform, endpoint: str, version: str) -> None:
     """
     document = _marked(platform, endpoint, version)
     trimmed = document.endpoint.without_version(version)
-    if trimmed.split is not None:
-        platform.traffic.withdraw(trimmed)
+    platform.traffic.withdraw(trimmed)
     await_idle(platform, document.endpoint, version)
     platform.workloads.remove(endpoint, version)
-    if trimmed.split is not None:
-        platform.traffic.apply(trimmed)
+    platform.traffic.apply(trimmed)
     write(
         platform,
         endpoint,

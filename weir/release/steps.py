@@ -243,12 +243,10 @@ def remove_retiring(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
     gone = document.retiring
     for name in gone:
         trimmed = document.endpoint.without_version(name)
-        if trimmed.split is not None:
-            _put(platform, ledger, platform.traffic.withdraw, trimmed)
+        _put(platform, ledger, platform.traffic.withdraw, trimmed)
         await_idle(platform, document.endpoint, name)
         platform.workloads.remove(document.endpoint.name, name)
-        if trimmed.split is not None:
-            _apply(platform, ledger, trimmed)
+        _apply(platform, ledger, trimmed)
         document = ledger.update(partial(transitions.without_version, name=name))
     return gone
 
