@@ -204,6 +204,12 @@ class Traffic(Protocol):
         keeps what it had.
         """
 
+    def withdraw(self, endpoint: Endpoint) -> datetime:
+        """As ``apply``, but what versions that ``endpoint`` has not were given is still answered.
+
+        Nobody is sent to them any more, not by naming them either. ``apply`` forgets them.
+        """
+
     def split(self, endpoint: str) -> Split | None:
         """The split that is effective now, read from the gateway; None without a gateway."""
 

@@ -127,6 +127,13 @@ def test_versions_come_and_go(subject: Subject, traffic: Traffic, fraud: Endpoin
     assert traffic.split("fraud") == Split.everything_to("v1")
 
 
+def test_a_version_is_withdrawn_before_it_is_forgotten(traffic: Traffic, fraud: Endpoint) -> None:
+    fewer = fraud.without_version("v2")
+    for change in (traffic.withdraw, traffic.withdraw, traffic.apply):
+        assert change(fewer).utcoffset() is not None
+        assert traffic.split("fraud") == Split.everything_to("v1")
+
+
 def test_keys_stay_and_are_the_endpoints_own(traffic: Traffic, fraud: Endpoint) -> None:
     keys = traffic.keys(fraud.name)
     assert keys == traffic.keys(fraud.name)

@@ -2,12 +2,14 @@
 
 Answers with its name. The body may ask for more:
 ``{"sleep_ms": 50, "status": 500, "break": true}``.
+With FAILS_EVERY=K in the environment it fails bodies whose ``"n"`` is a multiple of K.
 Closes every connection after its response, as synchronous gunicorn workers do.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     name = ""
+    fails_every = int(os.environ.get("FAILS_EVERY", "0"))
     # An answer leaves in one piece: killed between head and body, no gateway could retry it.
     wbufsize = -1
 
@@ -29,7 +32,9 @@ class Handler(BaseHTTPRequestHandler):
         seen = {key.lower(): value for key, value in self.headers.items()}
         answer = {"name": self.name, "path": self.path, "length": length, "headers": seen}
         extra = asked.get("response_headers", {})
-        self._answer(asked.get("status", 200), json.dumps(answer).encode(), extra, "break" in asked)
+        fails = self.fails_every and asked.get("n", 1) % self.fails_every == 0
+        status = asked.get("status", 500 if fails else 200)
+        self._answer(status, json.dumps(answer).encode(), extra, "break" in asked)
 
     def _answer(
         self, status: int, body: bytes, extra: dict[str, str] | None = None, broken: bool = False

@@ -50,6 +50,9 @@ class FakeTraffic:
         self.applied.append(endpoint)
         return self.now
 
+    def withdraw(self, endpoint: Endpoint) -> datetime:
+        return self.apply(endpoint)
+
     def split(self, endpoint: str) -> Split | None:
         known = self._endpoints.get(endpoint)
         return known.split if known else None

@@ -164,6 +164,26 @@ def test_a_version_is_added_and_removed_without_a_failure(shared: Gateway, fraud
     assert "v3.replicas" not in (GatewayFiles(shared.home, "fraud").text(CLUSTERS) or "")
 
 
+def test_a_version_that_is_withdrawn_answers_what_it_was_given_and_gets_no_more(
+    shared: Gateway, fraud: Endpoint
+) -> None:
+    send = shared.caller(fraud)
+    replies: list[Reply] = []
+    named = {"x-weir-version": "v2"}
+    long = threading.Thread(target=lambda: replies.append(send(named, sleep_ms=600)))
+    long.start()
+    try:
+        eventually(lambda: shared.traffic.in_flight("fraud").get("v2"))
+        shared.traffic.withdraw(fraud.with_split(Split.everything_to("v1")).without_version("v2"))
+        refused = send(named)
+        assert (refused.status, refused.code) == (404, "gateway.version_unknown")
+        assert send().version == "v1"
+    finally:
+        long.join()
+        shared.traffic.apply(fraud)
+    assert [(reply.status, reply.version) for reply in replies] == [(200, "v2")]
+
+
 def test_authentication_can_be_switched_off_and_on(shared: Gateway, busy: Endpoint) -> None:
     open_to_all = busy.model_copy(update={"auth_enabled": False})
     shared.traffic.apply(open_to_all)

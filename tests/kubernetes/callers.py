@@ -96,12 +96,12 @@ class PodLogs:
         if name in self._known:
             return
         self._known.add(name)
-        self._path(name).touch()
+        self.path(name).touch()
         manifest = {
             "apiVersion": "kwok.x-k8s.io/v1alpha1",
             "kind": "Logs",
             "metadata": {"name": name, "namespace": self._place.namespace},
-            "spec": {"logs": [{"containers": ["guard"], "logsFile": str(self._path(name))}]},
+            "spec": {"logs": [{"containers": ["guard"], "logsFile": str(self.path(name))}]},
         }
         client.CustomObjectsApi(self._place.connection).create_namespaced_custom_object(
             "kwok.x-k8s.io", "v1alpha1", self._place.namespace, "logs", manifest
@@ -128,10 +128,10 @@ class PodLogs:
             "labels": None,
         }
         stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
-        with self._path(name_of(pod)).open("a") as log:
+        with self.path(name_of(pod)).open("a") as log:
             log.write(f"{stamp} stdout F {json.dumps(line)}\n")
 
-    def _path(self, pod: str) -> Path:
+    def path(self, pod: str) -> Path:
         return self._folder / f"{pod}.log"
 
 

@@ -89,6 +89,14 @@ class KubernetesTraffic:
         time.sleep(self._settings.propagation_seconds)
         return datetime.now(UTC)
 
+    def withdraw(self, endpoint: Endpoint) -> datetime:
+        """See Traffic. A gateway that has no rule for a pod any more lets it answer all the same.
+
+        It has to come before the pods go: a Service that is deleted has no endpoints at once, and
+        a route that names one that is gone is refused.
+        """
+        return self.apply(endpoint)
+
     def split(self, endpoint: str) -> Split | None:
         found = self._route(endpoint)
         return None if found is None else split_of(endpoint, found)

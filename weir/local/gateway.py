@@ -127,6 +127,14 @@ class LocalTraffic:
             acknowledged.put(CLUSTERS, clusters)
         return effective_at
 
+    def withdraw(self, endpoint: Endpoint) -> datetime:
+        """See Traffic. Clusters and listeners stay: without them what is under way breaks off."""
+        files = self._existing(endpoint.name)
+        with files.lock():
+            routes = envoy.front_routes(endpoint, files.ensure_keys())
+            self._acknowledged(files).put(FRONT_ROUTES, routes)
+        return datetime.now(UTC) + SETTLING
+
     def split(self, endpoint: str) -> Split | None:
         """See Traffic. Read from the running Envoy; from its file while it is down."""
         files = GatewayFiles(self._home, endpoint)

@@ -66,6 +66,7 @@ def remove_version(platform: Platform, endpoint: str, version: str) -> None:
     """
     document = _marked(platform, endpoint, version)
     trimmed = document.endpoint.without_version(version)
+    platform.traffic.withdraw(trimmed)
     await_idle(platform, document.endpoint, version)
     platform.workloads.remove(endpoint, version)
     platform.traffic.apply(trimmed)

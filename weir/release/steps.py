@@ -196,12 +196,19 @@ def apply_split(platform: Platform, ledger: Ledger) -> EndpointDocument:
 
 
 def _apply(platform: Platform, ledger: Ledger, endpoint: Endpoint) -> datetime:
-    """Apply ``endpoint`` at the gateway, in the name of the release's holder.
+    """Apply ``endpoint`` at the gateway, in the name of the release's holder."""
+    return _put(platform, ledger, platform.traffic.apply, endpoint)
+
+
+def _put(
+    platform: Platform, ledger: Ledger, put: Callable[[Endpoint], datetime], endpoint: Endpoint
+) -> datetime:
+    """Have the gateway follow ``endpoint`` by ``put``.
 
     A process that was taken over while it slept may come here with a split of the past. It finds
     out right after, and puts the gateway where the newest document wants it.
     """
-    at = platform.traffic.apply(endpoint)
+    at = put(endpoint)
     try:
         ledger.release()
     except EndpointBusy:
@@ -229,12 +236,14 @@ def retire(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
 def remove_retiring(platform: Platform, ledger: Ledger) -> tuple[str, ...]:
     """What is retiring is drained and gone. Returns the names.
 
-    The gateway forgets a version last: what it has in its hands for it is answered first.
+    The gateway sends nobody to a version before that goes, and forgets it last: what it has in its
+    hands for it is answered.
     """
     document = ledger.read()
     gone = document.retiring
     for name in gone:
         trimmed = document.endpoint.without_version(name)
+        _put(platform, ledger, platform.traffic.withdraw, trimmed)
         await_idle(platform, document.endpoint, name)
         platform.workloads.remove(document.endpoint.name, name)
         _apply(platform, ledger, trimmed)

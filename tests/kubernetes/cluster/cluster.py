@@ -167,7 +167,11 @@ class Cluster:
         self.write_pod_log(logs / "crash-loop.log", "starting\nno such model")
         self.write_pod_log(logs / "crash-loop-previous.log", "starting\nno such model")
         sources = [
-            *sorted((built(KWOK_MODULE) / "stages").glob("*.yaml")),
+            *(
+                path
+                for path in sorted((built(KWOK_MODULE) / "stages").glob("*.yaml"))
+                if path.name != "pod-delete.yaml"
+            ),
             MANIFESTS / "stages.yaml",
         ]
         text = "\n---\n".join(source.read_text() for source in sources)

@@ -106,6 +106,11 @@ def test_a_version_goes_when_its_requests_have_ended_and_the_gateway_forgets_it_
             seen.append("asked")
             return {"v2": 4 - self.looks}
 
+        def withdraw(self, endpoint: Endpoint) -> Any:
+            assert endpoint.version("v2") is None
+            seen.append("withdrawn")
+            return there.traffic.apply(endpoint)
+
         def apply(self, endpoint: Endpoint) -> Any:
             if endpoint.version("v2") is None:
                 seen.append("forgotten")
@@ -121,7 +126,7 @@ def test_a_version_goes_when_its_requests_have_ended_and_the_gateway_forgets_it_
 
     platform = replace(there.platform, traffic=Watched(), workloads=Removing())
     assert release(platform, loaded("v2")).outcome is Outcome.ROLLED_BACK
-    assert seen == ["asked"] * 4 + ["removed", "forgotten"]
+    assert seen == ["withdrawn", *["asked"] * 4, "removed", "forgotten"]
 
 
 def test_a_version_whose_requests_never_end_goes_after_their_longest_time() -> None:
