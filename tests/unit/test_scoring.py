@@ -83,6 +83,17 @@ def test_a_redirect_is_a_failure_and_not_followed(tmp_path: Path) -> None:
     assert len(server.asked) == 1
 
 
+def test_a_gateway_that_has_not_heard_of_the_version_yet_is_asked_again(tmp_path: Path) -> None:
+    def reply(_: Asked, number: int) -> Reply:
+        if number == 0:
+            return Reply(404, b'{"error": {"code": "gateway.version_unknown"}}')
+        return Reply(version="v2")
+
+    with answering(reply) as server:
+        report = score(server.uri, samples(tmp_path, "1", "2"))
+    assert (report.samples, report.failed, len(server.asked)) == (2, 0, 3)
+
+
 def test_no_connection_is_a_failure_that_does_not_show_the_key(tmp_path: Path) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
