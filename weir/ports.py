@@ -275,7 +275,11 @@ class Models(Protocol):
 class State(Protocol):
     """One document per endpoint, written by compare-and-swap."""
 
-    def read(self, endpoint: str) -> EndpointDocument | None: ...
+    def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
+        """The document, which may be some moments old unless ``fresh`` is asked for.
+
+        A write on one that is too old is refused all the same.
+        """
 
     def write(self, document: EndpointDocument) -> EndpointDocument:
         """Write if the stored revision is still ``document.revision``.

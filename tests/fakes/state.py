@@ -27,7 +27,7 @@ class FakeState:
         self.full = False
         self._lock = threading.RLock()
 
-    def read(self, endpoint: str) -> EndpointDocument | None:
+    def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
         if endpoint in self.corrupt:
             raise PermanentError("state.corrupt", "no document.", remedy="Move it.", where=endpoint)
         return self.documents.get(endpoint)

@@ -45,9 +45,9 @@ class KubernetesState:
         self._newest: dict[str, Object] = {}
         self._lock = threading.Lock()
 
-    def read(self, endpoint: str) -> EndpointDocument | None:
+    def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
         """Raises PermanentError ``state.corrupt``."""
-        found = self._object(endpoint)
+        found = self._asked(endpoint) if fresh else self._object(endpoint)
         return None if found is None else self._parsed(found)
 
     def write(self, document: EndpointDocument) -> EndpointDocument:
@@ -141,14 +141,19 @@ class KubernetesState:
         name = names.of_state(endpoint)
         if followed is not None and followed.is_live:
             found = followed.get(name)
-        else:
-            found = self._api.get(CONFIG_MAP, name)
-            self._reads[endpoint] += 1
-        self._note(endpoint, found)
+            self._note(endpoint, found)
+            return found
+        found = self._asked(endpoint)
+        self._reads[endpoint] += 1
         if found is not None and self._reads[endpoint] > READS_BEFORE_A_WATCH:
             # Counted anew once that has ended: who looks at very many in turn mostly asks.
             self._reads.pop(endpoint)
             self._follow(endpoint, found)
+        return found
+
+    def _asked(self, endpoint: str) -> Object | None:
+        found = self._api.get(CONFIG_MAP, names.of_state(endpoint))
+        self._note(endpoint, found)
         return found
 
     def _follow(self, endpoint: str, seed: Object) -> None:

@@ -26,8 +26,8 @@ class LocalState:
     def __init__(self, home: Path) -> None:
         self._home = Home(home)
 
-    def read(self, endpoint: str) -> EndpointDocument | None:
-        """Raises PermanentError ``state.corrupt``, naming the file, or ``state.unreadable``, and
+    def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:  # noqa: ARG002
+        """Always the newest. Raises PermanentError ``state.corrupt``, naming the file, or ``state.unreadable``, and
         UserError ``endpoint.bad_name``."""
         path = self._folder(endpoint) / "state.json"
         try:
