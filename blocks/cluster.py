@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from blocks.platform import PlatformBlock
 from weir.kubernetes.settings import (
@@ -31,6 +31,9 @@ class PodToleration(BaseModel):
 
 class KubernetesCluster(PlatformBlock):
     """A cluster with the Gateway API: AKS, or any other."""
+
+    # A field that does not exist is a mistake: the release would go to another namespace.
+    model_config = ConfigDict(extra="forbid")
 
     _block_type_name = "weir Kubernetes Cluster"
     _block_type_slug = "weir-kubernetes-cluster"

@@ -281,7 +281,7 @@ def test_a_token_that_ends_in_the_midst_of_it_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resource", "verb"), [("deployments", "patch"), ("pods", "watch"), ("httproutes", "get")]
+    ("resource", "verb"), [("deployments", "patch"), ("pods", "watch"), ("services", "patch")]
 )
 def test_a_right_that_is_missing_is_named(resource: str, verb: str) -> None:
     with at_hand.place() as place:

@@ -17,7 +17,6 @@ from weir.kubernetes.kinds import (
     EVENT,
     POD,
     REPLICA_SET,
-    ROUTE,
     SERVICE,
     Object,
     kind_of,
@@ -48,8 +47,8 @@ class KubernetesWorkloads:
 
         Raises PermanentError ``workload.field_conflict`` where somebody else sets the same field.
         """
-        route = self._api.get(ROUTE, names.of_route(endpoint))
-        root = self._apply(service(endpoint, version), route)
+        # The root belongs to nothing: who deletes a route by hand must not take the pods along.
+        root = self._apply(service(endpoint, version), None)
         self._scaling.prepare(names.of_version(endpoint, version.name), version.deployment)
         for manifest in dependents(endpoint, version, self._settings):
             applied = self._apply(manifest, root)

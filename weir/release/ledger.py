@@ -25,16 +25,16 @@ class Ledger:
         self.endpoint = endpoint
         self.holder = holder
 
-    def read(self) -> EndpointDocument:
+    def read(self, *, fresh: bool = False) -> EndpointDocument:
         """The document now. Raises UserError ``endpoint.unknown``."""
-        document = self._state.read(self.endpoint)
+        document = self._state.read(self.endpoint, fresh=fresh)
         if document is None:
             raise unknown_endpoint(self.endpoint, self._state.endpoints())
         return document
 
-    def release(self) -> Release:
+    def release(self, *, fresh: bool = False) -> Release:
         """The release under way, which has to be this holder's."""
-        return self._held(self.read())
+        return self._held(self.read(fresh=fresh))
 
     def update(self, change: Change) -> EndpointDocument:
         """Write ``change`` of the newest document. Raises EndpointBusy when the hold is lost."""

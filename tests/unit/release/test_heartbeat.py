@@ -42,13 +42,13 @@ class Store(FakeState):
         self._inside = False
         self._changed = threading.Condition()
 
-    def read(self, endpoint: str) -> EndpointDocument | None:
+    def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
         with self._changed:
             self.reads.append(threading.current_thread().name)
             self._changed.notify_all()
             if self.read_errors and threading.current_thread().name == heartbeat.THREAD:
                 raise self.read_errors.pop(0)
-        return super().read(endpoint)
+        return super().read(endpoint, fresh=fresh)
 
     def write(self, document: EndpointDocument) -> EndpointDocument:
         if not self._inside:
@@ -240,11 +240,11 @@ def test_a_beat_that_the_store_held_up_is_not_written_after_the_block(
     reached, goes_on = threading.Event(), threading.Event()
     read = store.read
 
-    def slow(endpoint: str) -> EndpointDocument | None:
+    def slow(endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
         if threading.current_thread().name == heartbeat.THREAD:
             reached.set()
             assert goes_on.wait(PATIENCE_SECONDS)
-        return read(endpoint)
+        return read(endpoint, fresh=fresh)
 
     vars(store)["read"] = slow
     there.clock.sleep(40)

@@ -106,12 +106,12 @@ def test_a_version_goes_when_its_requests_have_ended_and_the_gateway_forgets_it_
             seen.append("asked")
             return {"v2": 4 - self.looks}
 
-        def withdraw(self, endpoint: Endpoint) -> Any:
+        def withdraw(self, endpoint: Endpoint, revision: int = 0) -> Any:
             assert endpoint.version("v2") is None
             seen.append("withdrawn")
             return there.traffic.apply(endpoint)
 
-        def apply(self, endpoint: Endpoint) -> Any:
+        def apply(self, endpoint: Endpoint, revision: int = 0) -> Any:
             if endpoint.version("v2") is None:
                 seen.append("forgotten")
             return there.traffic.apply(endpoint)
