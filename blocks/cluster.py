@@ -74,7 +74,7 @@ class KubernetesCluster(PlatformBlock):
         description="Of each own Gateway, for example of an internal load balancer.",
     )
     gateway_timeout_seconds: float = Field(
-        default=300, gt=0, description="How long a Gateway may take to get an address."
+        default=300, gt=0, le=3600, description="How long a Gateway may take to get an address."
     )
     host_suffix: str = Field(
         default="",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from weir.kubernetes.pod import cores, megabytes, pod_template
 from weir.kubernetes.rendering import manifests, rendered
 from weir.kubernetes.route_manifests import refusals, route, split_of
 from weir.kubernetes.settings import ClusterSettings, Toleration
+from weir.serving import grace_seconds
+from weir.spec.inference import Inference
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 NAMES = st.from_regex(r"[ab1]([ab1-]{0,61}[ab1])?", fullmatch=True)
@@ -103,9 +107,31 @@ def test_a_pod_may_do_nothing_and_tolerates_what_the_settings_say() -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [Inference(entry_script="s.py"), Inference(command=("serve",)), Inference(image="r/x:1")],
+    ids=["entry script", "command", "image"],
+)
+@pytest.mark.parametrize(
+    ("wait_ms", "scoring_ms", "drained"),
+    [(500, 20_000, 10 + 20.5 + 5), (30_000, 60_000, 10 + 90 + 5), (1, 86_400_000, 10 + 120 + 5)],
+)
+def test_a_server_is_told_to_end_when_all_that_the_guard_let_in_is_answered(
+    inference: Inference, wait_ms: int, scoring_ms: int, drained: float
+) -> None:
+    plan = {
+        "max_request_wait_time": wait_ms,
+        "scoring_timeout_ms": scoring_ms,
+        "replica_max_concurrent_requests": 5,
+    }
+    served = version("v1", **plan).model_copy(update={"inference": inference})
+    spec = pod_template("fraud", served, PLAIN, "d")["spec"]
     (model,) = spec["containers"]
     drain = model["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert spec["terminationGracePeriodSeconds"] > drain
+    assert drain == math.ceil(drained)
+    assert spec["terminationGracePeriodSeconds"] >= drain + grace_seconds(served)
 
 
 def test_a_gpu_version_has_the_gpu_settings_and_others_have_not() -> None:
