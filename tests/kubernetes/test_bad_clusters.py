@@ -261,9 +261,9 @@ def test_a_token_that_is_no_good_is_told_at_once() -> None:
         assert watched.reason == "kubernetes.unauthorized"
 
 
-def test_a_token_that_ends_in_the_midst_of_it_is_told_at_once() -> None:
+def test_a_token_that_ends_in_the_midst_of_it_is_told_after_the_patience() -> None:
     with at_hand.place() as place:
-        state = KubernetesState(place.api())
+        state = KubernetesState(place.api(patience_seconds=3))
         assert state.read("fraud") is None
         place.admin.delete(SERVICE_ACCOUNT, at_hand.ACCOUNT)
 

@@ -18,6 +18,7 @@ from weir.errors import PermanentError, UserError
 from weir.ports import Platform
 from weir.release import operator
 from weir.release.overview import overview
+from weir.spec.text import printable_line, printable_lines
 
 WATCH_SECONDS = 1.0
 COLOURS = {"healthy": "green", "degraded": "yellow", "starting": "cyan"}
@@ -90,9 +91,14 @@ def _picture(endpoints: list[dict[str, Any]]) -> RenderableType:
     return Group(*(_endpoint(found) for found in endpoints))
 
 
+def _words(text: str, style: str = "") -> Text:
+    """What may come from a cluster or from a log."""
+    return Text(printable_lines(text), style=style)
+
+
 def _endpoint(found: dict[str, Any]) -> RenderableType:
     if "error" in found:
-        return Text(f"endpoint {found['endpoint']}: {found['error']}", style="red")
+        return _words(f"endpoint {found['endpoint']}: {found['error']}", style="red")
     table = Table(
         title=f"endpoint {found['endpoint']}   {found['scoring_uri'] or 'no gateway'}",
         title_justify="left",
@@ -113,13 +119,13 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [table]
     if found["gateway_trouble"]:
-        lines.append(Text(f"  gateway: {found['gateway_trouble']}", style="red"))
+        lines.append(_words(f"  gateway: {found['gateway_trouble']}", style="red"))
     if found["wanted_split"] and found["split"] != found["wanted_split"]:
-        lines.append(Text(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
+        lines.append(_words(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
     if found["arriving"]:
-        lines.append(Text(f"  shares: {found['arriving']}", style="yellow"))
+        lines.append(_words(f"  shares: {found['arriving']}", style="yellow"))
     lines += [
-        Text(f"  {version['name']}: {version['message']}", style="red")
+        _words(f"  {version['name']}: {version['message']}", style="red")
         for version in found["versions"]
         if version["message"] and version["health"] != "healthy"
     ]
@@ -128,7 +134,7 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
     elif found["history"]:
         last = found["history"][-1]
         lines.append(
-            Text(f"  last: {last['version']} {last['outcome'].replace('_', ' ')}: {_short(last)}")
+            _words(f"  last: {last['version']} {last['outcome'].replace('_', ' ')}: {_short(last)}")
         )
     return Group(*lines)
 
@@ -146,28 +152,28 @@ def _split(percentiles: dict[str, float]) -> str:
 def _release(endpoint: str, release: dict[str, Any]) -> list[RenderableType]:
     held = f", held by {release['held_by']}" if release["held_by"] else ""
     lines: list[RenderableType] = [
-        Text(f"  release of {release['version']}: {release['phase']}, {release['state']}{held}")
+        _words(f"  release of {release['version']}: {release['phase']}, {release['state']}{held}")
     ]
     if release["state"] in GO_ON:
         why = GO_ON[release["state"]]
         lines.append(
-            Text(f"  {why}; weir resume {endpoint} goes on, weir rollback {endpoint} ends it")
+            _words(f"  {why}; weir resume {endpoint} goes on, weir rollback {endpoint} ends it")
         )
     decision = release["decision"]
     if decision:
         action = decision["action"].replace("_", " ")
-        lines.append(Text(f"  {action}: {decision['words']}"))
+        lines.append(_words(f"  {action}: {decision['words']}"))
         for name, verdict in decision["verdicts"].items():
             evidence = decision["evidence"].get(name, {})
             lines.append(
-                Text(
+                _words(
                     f"    {name}: {verdict}, evidence of harm"
                     f" 10^{evidence.get('log10_e_harm', 0):.1f},"
                     f" of safety 10^{evidence.get('log10_e_safe', 0):.1f}"
                 )
             )
         if decision["next_step"]:
-            lines.append(Text(f"  next: {decision['next_step']['words']}"))
+            lines.append(_words(f"  next: {decision['next_step']['words']}"))
     return lines
 
 
@@ -194,6 +200,6 @@ def logs(
                 where=f"endpoint {endpoint}",
             )
         for replica, written in found.items():
-            out.print(f"[bold]{replica}[/]")
+            out.print(f"[bold]{escape(printable_line(replica))}[/]")
             for line in written:
-                out.print(f"  {escape(line)}")
+                out.print(f"  {escape(printable_line(line))}")

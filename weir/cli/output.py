@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.table import Table
 
 from weir.errors import WeirError
+from weir.spec.text import printable_lines
 
 __all__ = ["ProgressHandler", "complain", "err", "escape", "out", "progress_on"]
 
@@ -32,7 +33,7 @@ MARKS = {
 
 def complain(error: WeirError) -> None:
     """One foreseeable error: what, where, what to do now. No traceback."""
-    err.print(f"[bold red]weir:[/] {escape(str(error))}")
+    err.print(f"[bold red]weir:[/] {escape(printable_lines(str(error)))}")
 
 
 class ProgressHandler(logging.Handler):
@@ -53,7 +54,7 @@ class ProgressHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.state = getattr(record, "facts", {}).get("state", self.state)
-        words = escape(record.getMessage())
+        words = escape(printable_lines(record.getMessage()))
         if not getattr(record, "waiting", False):
             self.close_status()
             self._print(record, words)

@@ -10,6 +10,7 @@ from weir.endpoint import HUNDREDTHS, Endpoint, Split
 from weir.envoy import FORCE_HEADER
 from weir.kubernetes import names
 from weir.kubernetes.kinds import GATEWAY, NAMESPACE, ROUTE, Object
+from weir.kubernetes.objects import said
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import SERVICE_PORT
 
@@ -167,7 +168,7 @@ def refusals(route: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[bool,
             if int(one.get("observedGeneration", generation)) >= generation
         }
         objections = [
-            f"{name} is {one.get('status')}: {one.get('reason')}, {one.get('message', '')}"
+            said(f"{name} is {one.get('status')}: {one.get('reason')}, {one.get('message') or ''}")
             for name in ("Accepted", "ResolvedRefs")
             if (one := conditions.get(name)) is not None and one.get("status") != "True"
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from weir.endpoint import Version
 from weir.errors import PermanentError, TemporaryError, WeirError
@@ -93,7 +92,7 @@ class KubernetesWorkloads:
             pods,
             replica_sets=replica_sets,
             events=events,
-            now=datetime.now(UTC),
+            now=self._api.now(),
             unschedulable_patience_seconds=self._settings.unschedulable_patience_seconds,
         )
 

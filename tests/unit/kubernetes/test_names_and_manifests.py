@@ -15,6 +15,7 @@ from tests.builders import endpoint, version
 from weir.endpoint import HUNDREDTHS, Endpoint, Split
 from weir.kubernetes import names
 from weir.kubernetes.differences import difference
+from weir.kubernetes.objects import condition_said
 from weir.kubernetes.pod import cores, megabytes, pod_template
 from weir.kubernetes.rendering import manifests, rendered
 from weir.kubernetes.route_manifests import refusals, route, split_of
@@ -165,3 +166,47 @@ def test_a_difference_names_the_field_and_hides_what_is_secret() -> None:
     secret = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"k": "aGlkZGVu"}}
     changed = {**secret, "data": {"k": "b3RoZXI="}}
     assert difference(secret, changed) == ("~ Secret s: data.k",)
+
+
+def deployed(**variables: str) -> dict[str, Any]:
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    containers = [{"name": "model", "image": "i", "env": env}]
+    spec = {"template": {"spec": {"containers": containers}}}
+    return {"kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
+
+
+def test_a_difference_shows_no_value_of_an_environment_variable() -> None:
+    old = deployed(DB_PASSWORD="old-secret", GONE="x-secret", SAME="s")
+    new = deployed(DB_PASSWORD="new-secret", SAME="s", NEW="y-secret")
+    place = "~ Deployment a: spec.template.spec.containers[model].env"
+    assert difference(old, new) == (
+        f"{place}[DB_PASSWORD]: changed",
+        f"{place}[GONE]: removed",
+        f"{place}[NEW]: added",
+    )
+    assert difference(deployed(), new)[0] == f"{place}[DB_PASSWORD]: added"
+    longer = deployed(DB_PASSWORD="new-secret")
+    longer["spec"]["template"]["spec"]["containers"].insert(0, {"name": "b", "env": [{"x": "z"}]})
+    (line,) = difference(old, longer)
+    assert "secret" not in line
+    assert "DB_PASSWORD" not in line
+
+
+def test_what_a_controller_objects_to_is_cut_and_steers_no_terminal() -> None:
+    bad = {
+        "type": "Accepted",
+        "status": "False",
+        "reason": "No\x1b[2J",
+        "message": "a\x1b]0;title\x07\n" + "x" * 1000,
+    }
+    found = {
+        "metadata": {"namespace": "n"},
+        "status": {"parents": [{"parentRef": {"name": "g"}, "conditions": [bad]}]},
+    }
+    is_taken, words = refusals(found, {"name": "g"})
+    assert not is_taken
+    assert words.startswith("Accepted is False: No?[2J, a?]0;title?")
+    assert len(words) <= 300
+    told = condition_said({**bad, "reason": "No"})
+    assert told.startswith("Accepted False (No) a?]0;title?")
+    assert len(told) <= 330
