@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from weir.cli.opening import LOCAL, OnPlatform, open_platform
-from weir.cli.output import escape, out
+from weir.cli.output import out, with_platform
 from weir.errors import PermanentError, UserError
 from weir.ports import Platform
 from weir.release import operator
@@ -86,13 +86,13 @@ def _overview(platform: Platform, name: str) -> dict[str, Any] | None:
 
 def _picture(endpoints: list[dict[str, Any]]) -> RenderableType:
     if not endpoints:
-        return Text("no endpoints yet; weir release FILE makes one, weir demo shows how")
+        return _text("no endpoints yet; weir release FILE makes one, weir demo shows how")
     return Group(*(_endpoint(found) for found in endpoints))
 
 
 def _endpoint(found: dict[str, Any]) -> RenderableType:
     if "error" in found:
-        return Text(f"endpoint {found['endpoint']}: {found['error']}", style="red")
+        return _text(f"endpoint {found['endpoint']}: {found['error']}", style="red")
     table = Table(
         title=f"endpoint {found['endpoint']}   {found['scoring_uri'] or 'no gateway'}",
         title_justify="left",
@@ -113,13 +113,13 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [table]
     if found["gateway_trouble"]:
-        lines.append(Text(f"  gateway: {found['gateway_trouble']}", style="red"))
+        lines.append(_text(f"  gateway: {found['gateway_trouble']}", style="red"))
     if found["wanted_split"] and found["split"] != found["wanted_split"]:
-        lines.append(Text(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
+        lines.append(_text(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
     if found["arriving"]:
-        lines.append(Text(f"  shares: {found['arriving']}", style="yellow"))
+        lines.append(_text(f"  shares: {found['arriving']}", style="yellow"))
     lines += [
-        Text(f"  {version['name']}: {version['message']}", style="red")
+        _text(f"  {version['name']}: {version['message']}", style="red")
         for version in found["versions"]
         if version["message"] and version["health"] != "healthy"
     ]
@@ -128,7 +128,7 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
     elif found["history"]:
         last = found["history"][-1]
         lines.append(
-            Text(f"  last: {last['version']} {last['outcome'].replace('_', ' ')}: {_short(last)}")
+            _text(f"  last: {last['version']} {last['outcome'].replace('_', ' ')}: {_short(last)}")
         )
     return Group(*lines)
 
@@ -146,29 +146,34 @@ def _split(percentiles: dict[str, float]) -> str:
 def _release(endpoint: str, release: dict[str, Any]) -> list[RenderableType]:
     held = f", held by {release['held_by']}" if release["held_by"] else ""
     lines: list[RenderableType] = [
-        Text(f"  release of {release['version']}: {release['phase']}, {release['state']}{held}")
+        _text(f"  release of {release['version']}: {release['phase']}, {release['state']}{held}")
     ]
     if release["state"] in GO_ON:
         why = GO_ON[release["state"]]
         lines.append(
-            Text(f"  {why}; weir resume {endpoint} goes on, weir rollback {endpoint} ends it")
+            _text(f"  {why}; weir resume {endpoint} goes on, weir rollback {endpoint} ends it")
         )
     decision = release["decision"]
     if decision:
         action = decision["action"].replace("_", " ")
-        lines.append(Text(f"  {action}: {decision['words']}"))
+        lines.append(_text(f"  {action}: {decision['words']}"))
         for name, verdict in decision["verdicts"].items():
             evidence = decision["evidence"].get(name, {})
             lines.append(
-                Text(
+                _text(
                     f"    {name}: {verdict}, evidence of harm"
                     f" 10^{evidence.get('log10_e_harm', 0):.1f},"
                     f" of safety 10^{evidence.get('log10_e_safe', 0):.1f}"
                 )
             )
         if decision["next_step"]:
-            lines.append(Text(f"  next: {decision['next_step']['words']}"))
+            lines.append(_text(f"  next: {decision['next_step']['words']}"))
     return lines
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Text that is not printed as it stands: commands in it are for the platform looked at."""
+    return Text(with_platform(words), style=style)
 
 
 def logs(
@@ -186,14 +191,21 @@ def logs(
     for name in [version] if version else known:
         found = chosen.workloads.logs(endpoint, name, lines)
         if not found:
-            raise UserError(
-                "logs.none",
-                f"version {name} has written no log; the versions are"
-                f" {', '.join(known) or 'none yet'}.",
-                remedy=f"weir status {endpoint} shows what runs.",
-                where=f"endpoint {endpoint}",
-            )
+            raise _no_log(endpoint, name, known, keeps=chosen.name == LOCAL)
         for replica, written in found.items():
             out.print(f"[bold]{replica}[/]")
             for line in written:
-                out.print(f"  {escape(line)}")
+                # As it was written, whatever it looks like.
+                out.print(Text(f"  {line}"))
+
+
+def _no_log(endpoint: str, version: str, known: list[str], *, keeps: bool) -> UserError:
+    """``keeps`` is whether the platform keeps the log of a version that it has removed."""
+    gone = "" if keeps or version in known else ", or was removed and its log went with its pods"
+    there = f"; the versions are {', '.join(known)}" if known else ""
+    return UserError(
+        "logs.none",
+        f"version {version} has written no log{gone}{there}.",
+        remedy=f"weir status {endpoint} shows what runs.",
+        where=f"endpoint {endpoint}",
+    )
