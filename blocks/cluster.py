@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from blocks.platform import PlatformBlock
 from weir.kubernetes.settings import (
@@ -31,6 +31,9 @@ class PodToleration(BaseModel):
 
 class KubernetesCluster(PlatformBlock):
     """A cluster with the Gateway API: AKS, or any other."""
+
+    # A field that does not exist is a mistake: the release would go to another namespace.
+    model_config = ConfigDict(extra="forbid")
 
     _block_type_name = "weir Kubernetes Cluster"
     _block_type_slug = "weir-kubernetes-cluster"
@@ -71,7 +74,7 @@ class KubernetesCluster(PlatformBlock):
         description="Of each own Gateway, for example of an internal load balancer.",
     )
     gateway_timeout_seconds: float = Field(
-        default=300, gt=0, description="How long a Gateway may take to get an address."
+        default=300, gt=0, le=3600, description="How long a Gateway may take to get an address."
     )
     host_suffix: str = Field(
         default="",

@@ -73,6 +73,8 @@ def begin_release(
                 tell(f"{loaded.spec.version_name} waits for endpoint {endpoint}: {told}")
             chosen.clock.sleep(BUSY_POLL_SECONDS)
             continue
+        if begun.mended:
+            tell(f"put back on {endpoint}: {', '.join(begun.mended)}")
         if begun.ledger is not None:
             verb = "going on with" if begun.taken_over else "releasing"
             tell(f"{verb} {loaded.spec.version_name} to endpoint {endpoint}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tasks.holding import opened
 from tasks.narration import tell_waiting
-from tasks.outward import outward
+from tasks.outward import HANG_SECONDS, outward
 from weir.release import steps
 
 
-@outward(timeout_seconds=300)
+@outward(timeout_seconds=HANG_SECONDS)
 def start_replicas(endpoint: str, platform: str) -> None:
     """The version's replicas are wanted, at 0 % of the traffic."""
     steps.deploy(*opened(endpoint, platform))

@@ -13,6 +13,10 @@ from prefect.tasks import exponential_backoff
 
 from weir.errors import TemporaryError
 
+HANG_SECONDS = 1800
+"""Limit of a step of a few calls. It guards against a hang alone: every call has its own patience,
+on a cluster two minutes, which a shorter limit of several calls would cut off in the midst."""
+
 
 def may_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     """Whether another try makes sense: the step failed with a TemporaryError."""

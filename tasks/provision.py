@@ -7,7 +7,8 @@ from tasks.outward import outward
 from weir.release import steps
 
 
-@outward(timeout_seconds=900)
+# A cluster is made, or a Gateway gets its address: the platform has a time limit of its own.
+@outward(timeout_seconds=7200)
 def ensure_platform(endpoint: str, platform: str) -> str:
     """The cluster runs and the endpoint's gateway listens. Returns where callers reach it."""
     chosen, ledger = opened(endpoint, platform)

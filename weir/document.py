@@ -43,7 +43,8 @@ class Frozen(BaseModel):
 class Holder(Frozen):
     """The process that works on a release. Alive is told by pid, start and boot, or heartbeat.
 
-    ``process_started_at`` is in seconds as ``weir.process_identity`` counts them.
+    ``process_started_at`` is in seconds as ``weir.process_identity`` counts them, and ``boot``,
+    ``machine`` and ``pid_namespace`` are what it says of where the pid means this process.
     """
 
     host: str
@@ -54,6 +55,8 @@ class Holder(Frozen):
     heartbeat_at: datetime
     run: str = ""
     boot: str = ""
+    machine: str = ""
+    pid_namespace: str = ""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}, process {self.pid}, since {self.since:%H:%M:%S} UTC"

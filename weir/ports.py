@@ -128,6 +128,9 @@ class Clusters(Protocol):
 
     def status(self) -> ClusterStatus: ...
 
+    def check(self) -> tuple[str, ...]:
+        """What ``ensure`` would make, a line each, and its errors without touching anything."""
+
     def ensure(self) -> ClusterStatus:
         """Create or start what is missing; idempotent. Returns when it is ready."""
 
@@ -200,15 +203,20 @@ class Traffic(Protocol):
         A gateway without any version answers 503; without a key 401.
         """
 
-    def apply(self, endpoint: Endpoint) -> datetime:
+    def difference(self, endpoint: str) -> tuple[str, ...]:
+        """What ``ensure`` would make, a line each; its errors where it would refuse."""
+
+    def apply(self, endpoint: Endpoint, revision: int = 0) -> datetime:
         """Make ``endpoint.split`` and the versions' limits effective.
 
         Returns the instant from which every new request follows them, after the gateway's own
         acknowledgement. TemporaryError ``gateway.*`` when it does not come; the gateway then
-        keeps what it had.
+        keeps what it had. ``revision`` is the state document's that wants this: where whoever
+        writes may know an old document only, a gateway that a later one has told refuses with
+        StateConflict ``gateway.told_by_newer``.
         """
 
-    def withdraw(self, endpoint: Endpoint) -> datetime:
+    def withdraw(self, endpoint: Endpoint, revision: int = 0) -> datetime:
         """As ``apply``, but what versions that ``endpoint`` has not were given is still answered.
 
         Nobody is sent to them any more, not by naming them either. ``apply`` forgets them.
@@ -218,7 +226,8 @@ class Traffic(Protocol):
         """The split that is effective now, read from the gateway; None without a gateway."""
 
     def reclaim(self, endpoint: str) -> tuple[str, ...]:
-        """On a person's word: the next ``apply`` may overwrite what others changed at the gateway.
+        """On a person's word the next ``apply`` goes through: it overwrites what others changed at
+        the gateway, and does not ask whether replicas are available.
 
         Returns who they are; nobody where only weir can change it.
         """

@@ -7,14 +7,21 @@ operating system says, in seconds since the epoch.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+import sys
 from pathlib import Path
 
 import psutil
 
 _OWN = Path("/proc/self/stat")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_MACHINE = Path("/etc/machine-id")
+_PIDS = Path("/proc/self/ns/pid")
+_HOSTS_OWN_PIDS = "4026531836"
+"""Number of the pid namespace that a kernel begins with (PROC_PID_INIT_INO): no container's."""
+
 _STATE, _START = 0, 19
 """Fields 3 and 22 of /proc/<pid>/stat, counted from the first one after the name."""
 
@@ -27,10 +34,44 @@ _SAME_START_SECONDS = 0.001 if _COUNTED_FROM_BOOT else 2.0
 @functools.cache
 def boot() -> str:
     """Names this boot of the machine; empty where the operating system has no name for it."""
+    return _text(_BOOT) if _COUNTED_FROM_BOOT else _darwin_boot()
+
+
+@functools.cache
+def machine() -> str:
+    """Names this machine, whatever it is called and however often it boots; empty if unknown.
+
+    Empty in a container as well: the file there came with the image.
+    """
+    return _text(_MACHINE) if pid_namespace() == _HOSTS_OWN_PIDS else ""
+
+
+@functools.cache
+def pid_namespace() -> str:
+    """Names what pids are counted in; empty where there is only one such thing on a machine."""
     try:
-        return _BOOT.read_text().strip()
+        return str(_PIDS.stat().st_ino)
     except OSError:
         return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _darwin_boot() -> str:
+    """What macOS calls ``kern.bootsessionuuid``; empty elsewhere."""
+    if sys.platform != "darwin":
+        return ""
+    found = ctypes.create_string_buffer(64)
+    size = ctypes.c_size_t(len(found))
+    name = b"kern.bootsessionuuid"
+    nothing = ctypes.c_size_t(0)
+    failed = ctypes.CDLL(None).sysctlbyname(name, found, ctypes.byref(size), None, nothing)
+    return "" if failed else found.value.decode()
 
 
 def started_at(pid: int) -> float | None:

@@ -10,8 +10,10 @@ from weir.endpoint import Endpoint
 from weir.errors import VersionUnhealthy
 from weir.polling import POLL_SECONDS
 from weir.ports import Clock, Platform, ReplicaState, Workloads, WorkloadStatus
+from weir.spec.text import printable_line
 
 SHOWN_LINES = 20
+LONGEST_LINE = 300
 
 _SEARCHED_LINES = 80
 _TRACEBACK = "Traceback (most recent call last)"
@@ -122,10 +124,15 @@ def _last_words(workloads: Workloads, endpoint: str, version: str) -> str:
     """The last lines of a replica that wrote any; all replicas run the same code."""
     for name, lines in sorted(workloads.logs(endpoint, version, _SEARCHED_LINES).items()):
         if lines:
-            cause = first_cause(lines)
-            shown = "".join(f"\n    {line}" for line in lines[-SHOWN_LINES:])
+            readable = [_cut(printable_line(line)) for line in lines]
+            cause = first_cause(readable)
+            shown = "".join(f"\n    {line}" for line in readable[-SHOWN_LINES:])
             return (f" Cause: {cause}." if cause else "") + f" Last lines of {name}:{shown}\n"
     return ""
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
 def first_cause(lines: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,8 @@ from benchmarks.cluster.stage import LAG_SECONDS, Stage, held, loaded, row, stag
 from tests import story
 from tests.fakes.world import SteadyTraffic
 from tests.kubernetes import at_hand
-from weir.kubernetes.kinds import CONFIG_MAP, name_of
+from tests.kubernetes.at_hand import Place
+from weir.kubernetes.kinds import CONFIG_MAP, Object, name_of
 from weir.release.ledger import Ledger
 from weir.window import Histogram, VersionCounts
 
@@ -18,6 +20,8 @@ WINDOWS = 600
 LOOKS = (100, 300, 600)
 BUCKETS = range(20, 80)
 """Latencies from 2 to 32 ms: as many buckets as a real version fills."""
+
+_STORAGE = re.compile(r"^apiserver_storage_size_bytes\{[^}]*\} ([0-9.e+]+)$", re.M)
 
 
 class _Leaping:
@@ -64,6 +68,7 @@ def rows() -> Iterator[str]:
             if window.id + 1 == WINDOWS:
                 raise _Enough
 
+        stored = storage_bytes(place)
         with here.counting() as calls:
             try:
                 story.release(
@@ -76,12 +81,25 @@ def rows() -> Iterator[str]:
         yield row(f"a release of {WINDOWS} windows", calls, "")
         yield row("a window: calls", f"{calls.total / WINDOWS:.2f}", "")
         yield row("a window: milliseconds", f"{1000 * calls.seconds / WINDOWS:.1f}", "")
+        grown = storage_bytes(place) - stored
         found, _ = place.admin.list(CONFIG_MAP)
-        for one in found:
-            if any(part in name_of(one) for part in (".state", ".windows.")):
-                size = sum(len(text) for text in (one.get("data") or {}).values())
-                what = name_of(one).split(".")[1]
-                yield row(f"ConfigMap, {what}: bytes", f"{size:,}", "< 1 MiB")
+        state = [_size(one) for one in found if name_of(one).endswith(".state")]
+        record = [_size(one) for one in found if ".windows." in name_of(one)]
+        yield row("the state's ConfigMap: bytes", f"{max(state):,}", "< 1 MiB")
+        yield row("the window record's ConfigMaps", len(record), "")
+        yield row("the largest of them: bytes", f"{max(record):,}", "< 1 MiB")
+        yield row("etcd's file grows by", f"{grown / 1e6:.0f} MB", "")
+        yield row("as a multiple of the record", f"{grown / sum(record):.0f}", "")
+
+
+def _size(one: Object) -> int:
+    return sum(len(text) for text in (one.get("data") or {}).values())
+
+
+def storage_bytes(place: Place) -> int:
+    """How large etcd's file is, as the API server knows it; etcd keeps every write for minutes."""
+    text = place.admin.text("/metrics", "read the metrics")
+    return sum(int(float(number)) for number in _STORAGE.findall(text))
 
 
 def _leaping(here: Stage) -> Stage:

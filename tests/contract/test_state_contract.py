@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from tests.builders import endpoint
 from tests.fakes.state import FakeState, FakeWindows
 from tests.kubernetes import at_hand
 from tests.kubernetes.at_hand import Place
-from weir import holding
+from weir import holding, process_identity
 from weir.document import EndpointDocument, Holder, Release
 from weir.errors import StateConflict
 from weir.kubernetes.api import Api
@@ -181,10 +182,59 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_holder(state: State)
     assert not state.is_alive(earlier, NOON)
 
 
-def test_a_process_of_an_earlier_boot_is_not_the_holder(state: State):
-    earlier = holding.this_process("", NOON).model_copy(update={"boot": "another"})
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Holder:
+    """This process, on a machine that has a name of its own."""
+    monkeypatch.setattr(process_identity, "machine", lambda: "this machine")
+    monkeypatch.setattr(process_identity, "boot", lambda: "this boot")
+    return holding.this_process("", NOON)
+
+
+def test_a_process_of_an_earlier_boot_of_this_machine_is_not_the_holder(state: State, here: Holder):
+    earlier = here.model_copy(update={"boot": "another"})
     assert not state.is_alive(earlier, NOON)
-    assert not holding.same_process(earlier, holding.this_process("", NOON))
+    assert not holding.same_process(earlier, here)
+
+
+ELSEWHERE: dict[str, dict[str, object]] = {
+    "another host": {"host": "elsewhere"},
+    "another machine of the same name": {"machine": "another", "boot": "another"},
+    "a container of the same name elsewhere": {"machine": "", "boot": "another"},
+    "a container of the same name here": {"machine": "", "pid_namespace": "another"},
+    "written by an older weir": {"machine": "", "boot": "another", "pid_namespace": ""},
+    "a boot that has no name": {"boot": ""},
+}
+
+
+@pytest.mark.parametrize("difference", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+@pytest.mark.parametrize(("seconds", "alive"), [(0, True), (99, True), (100, False), (3600, False)])
+def test_a_holder_whose_pid_means_nothing_here_lives_by_its_heartbeat(
+    state: State, here: Holder, difference: dict[str, object], seconds: int, alive: bool
+):
+    there = here.model_copy(update={"pid": 2**22 + 1, **difference})
+    beaten = holding.beating(there, NOON + timedelta(seconds=100))
+    now = NOON + timedelta(seconds=100 + seconds)
+    assert not holding.is_here(beaten)
+    assert state.is_alive(beaten, now) is alive
+
+
+def test_neither_of_two_machines_without_a_name_for_their_boot_is_taken_for_the_other(
+    state: State, here: Holder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(process_identity, "boot", lambda: "")
+    there = holding.this_process("", NOON).model_copy(update={"pid": 2**22 + 1})
+    assert state.is_alive(there, NOON)
+
+
+def test_a_holder_that_an_older_weir_has_written_is_read(state: State):
+    text = held_by(holding.this_process("", NOON)).model_dump_json()
+    content = json.loads(text)
+    for name in ("machine", "pid_namespace"):
+        del content["release"]["holder"][name]
+    written = state.write(EndpointDocument.model_validate(content))
+    assert written.release is not None
+    assert written.release.holder is not None
+    assert written.release.holder.machine == ""
 
 
 def test_a_process_recognises_itself_whenever_it_looks():
@@ -192,14 +242,6 @@ def test_a_process_recognises_itself_whenever_it_looks():
     later = holding.this_process("run", NOON + timedelta(days=1))
     assert holding.same_process(one, later)
     assert not holding.same_process(one, one.model_copy(update={"pid": one.pid + 1}))
-
-
-@pytest.mark.parametrize(("seconds", "alive"), [(0, True), (99, True), (100, False), (3600, False)])
-def test_a_holder_on_another_host_lives_by_its_heartbeat(state: State, seconds: int, alive: bool):
-    there = holding.this_process("", NOON).model_copy(update={"host": "elsewhere"})
-    beaten = holding.beating(there, NOON + timedelta(seconds=100))
-    now = NOON + timedelta(seconds=100 + seconds)
-    assert state.is_alive(beaten, now) is alive
 
 
 def test_windows_are_read_in_the_order_in_which_they_were_appended(windows: Windows):

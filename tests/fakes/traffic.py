@@ -36,7 +36,10 @@ class FakeTraffic:
         self.keys(endpoint.name)
         return found
 
-    def apply(self, endpoint: Endpoint) -> datetime:
+    def difference(self, endpoint: str) -> tuple[str, ...]:
+        return ()
+
+    def apply(self, endpoint: Endpoint, revision: int = 0) -> datetime:
         if endpoint.name not in self._endpoints:
             raise PermanentError(
                 "gateway.unknown",
@@ -50,7 +53,7 @@ class FakeTraffic:
         self.applied.append(endpoint)
         return self.now
 
-    def withdraw(self, endpoint: Endpoint) -> datetime:
+    def withdraw(self, endpoint: Endpoint, revision: int = 0) -> datetime:
         return self.apply(endpoint)
 
     def split(self, endpoint: str) -> Split | None:

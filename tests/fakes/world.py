@@ -56,7 +56,7 @@ class ClockedTraffic(FakeTraffic):
         super().__init__(clock.now())
         self._clock = clock
 
-    def apply(self, endpoint: Endpoint) -> datetime:
+    def apply(self, endpoint: Endpoint, revision: int = 0) -> datetime:
         self.now = self._clock.now()
         return super().apply(endpoint)
 
@@ -64,6 +64,9 @@ class ClockedTraffic(FakeTraffic):
 class FakeClusters:
     def status(self) -> ClusterStatus:
         return ClusterStatus("fake", ready=True)
+
+    def check(self) -> tuple[str, ...]:
+        return ()
 
     def ensure(self) -> ClusterStatus:
         return self.status()

@@ -178,7 +178,9 @@ def test_a_run_beats_from_its_first_part_until_it_has_put_the_traffic_back(
     monkeypatch.setattr(
         there.traffic, "ensure", lambda one: (beats.append(_beats()), ensure(one))[1]
     )
-    monkeypatch.setattr(there.traffic, "apply", lambda one: (beats.append(_beats()), apply(one))[1])
+    monkeypatch.setattr(
+        there.traffic, "apply", lambda *one: (beats.append(_beats()), apply(*one))[1]
+    )
     there.clock.interruptions = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
         run(file("v2"), platform)

@@ -126,6 +126,17 @@ def test_a_request_longer_than_the_scoring_timeout_gets_504(fraud: Guard) -> Non
     assert (line["flags"], line["version"]) == ("UT", "v1")
 
 
+def test_what_waits_behind_a_servers_only_worker_is_answered_within_the_scoring_timeout(
+    tmp_path: Path,
+) -> None:
+    """So long, and for as long as a request waits for a slot, a pod that ends is left alone."""
+    plan = built(replica_max_concurrent_requests=5, scoring_timeout_ms=1000)
+    with Guard(tmp_path, plan, single=True) as guard:
+        replies = at_once(5, lambda: guard(sleep_ms=450))
+    assert sorted(reply.status for reply in replies) == [200, 200, 504, 504, 504]
+    assert max(reply.seconds for reply in replies) < 1.4
+
+
 def test_a_body_beyond_what_is_taken_in_gets_413(fraud: Guard) -> None:
     reply = fraud(text="x" * envoy.LARGEST_BODY_BYTES)
     assert (reply.status, reply.code) == (413, "gateway.body_too_large")

@@ -261,9 +261,9 @@ def test_a_token_that_is_no_good_is_told_at_once() -> None:
         assert watched.reason == "kubernetes.unauthorized"
 
 
-def test_a_token_that_ends_in_the_midst_of_it_is_told_at_once() -> None:
+def test_a_token_that_ends_in_the_midst_of_it_is_told_after_the_patience() -> None:
     with at_hand.place() as place:
-        state = KubernetesState(place.api())
+        state = KubernetesState(place.api(patience_seconds=3))
         assert state.read("fraud") is None
         place.admin.delete(SERVICE_ACCOUNT, at_hand.ACCOUNT)
 
@@ -281,7 +281,7 @@ def test_a_token_that_ends_in_the_midst_of_it_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resource", "verb"), [("deployments", "patch"), ("pods", "watch"), ("httproutes", "get")]
+    ("resource", "verb"), [("deployments", "patch"), ("pods", "watch"), ("services", "patch")]
 )
 def test_a_right_that_is_missing_is_named(resource: str, verb: str) -> None:
     with at_hand.place() as place:

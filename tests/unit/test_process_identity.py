@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,21 @@ def test_a_name_with_parentheses_and_spaces_hides_no_field(tmp_path: Path) -> No
     assert own is not None
     assert started is not None
     assert started > own
+
+
+@pytest.fixture
+def _asked_anew() -> Iterator[None]:
+    process_identity.machine.cache_clear()
+    yield
+    process_identity.machine.cache_clear()
+
+
+@pytest.mark.usefixtures("_asked_anew")
+@pytest.mark.parametrize(("namespace", "name"), [("4026531836", "abc"), ("4026532000", "")])
+def test_a_container_does_not_know_its_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespace: str, name: str
+) -> None:
+    (tmp_path / "machine-id").write_text("abc\n")
+    monkeypatch.setattr(process_identity, "_MACHINE", tmp_path / "machine-id")
+    monkeypatch.setattr(process_identity, "pid_namespace", lambda: namespace)
+    assert process_identity.machine() == name

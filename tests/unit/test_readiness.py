@@ -91,6 +91,22 @@ def test_a_platform_with_a_remedy_of_its_own_sends_nobody_to_logs_that_will_be_g
     assert raised.value.remedy == "Correct the image and release again."
 
 
+def test_what_a_log_says_steers_no_terminal_and_is_cut() -> None:
+    lines = (
+        "\x1b[31mTraceback (most recent call last):\x1b[0m",
+        "\tFile 1",
+        "\x1b[1mRuntimeError: \x1b]0;mine\x07\x9b2J\x1b[0m",
+        "y" * 10_000,
+    )
+    with pytest.raises(VersionUnhealthy) as raised:
+        wait(FakeWorkloads(broken={"v2": lines}), FakeClock())
+    message = raised.value.message
+    assert not any((ord(one) < 32 and one != "\n") or one in "\x7f\x9b" for one in message)
+    assert "Cause: RuntimeError: ?]0;mine??2J." in message
+    assert "\n        File 1\n" in message
+    assert len(message) < 1000
+
+
 def test_waiting_ends_after_the_time_given() -> None:
     clock = FakeClock()
     with pytest.raises(VersionUnhealthy) as raised:

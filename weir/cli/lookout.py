@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from weir.cli.opening import LOCAL, OnPlatform, open_platform
-from weir.cli.output import out, with_platform
+from weir.cli.output import escape, out, with_platform
 from weir.errors import PermanentError, UserError
 from weir.ports import Platform
 from weir.release import operator
 from weir.release.overview import overview
+from weir.spec.text import printable_line, printable_lines
 
 WATCH_SECONDS = 1.0
 COLOURS = {"healthy": "green", "degraded": "yellow", "starting": "cyan"}
@@ -86,13 +87,18 @@ def _overview(platform: Platform, name: str) -> dict[str, Any] | None:
 
 def _picture(endpoints: list[dict[str, Any]]) -> RenderableType:
     if not endpoints:
-        return _text("no endpoints yet; weir release FILE makes one, weir demo shows how")
+        return _words("no endpoints yet; weir release FILE makes one, weir demo shows how")
     return Group(*(_endpoint(found) for found in endpoints))
+
+
+def _words(text: str, style: str = "") -> Text:
+    """What may come from a cluster or from a log; commands in it are for the platform shown."""
+    return Text(with_platform(printable_lines(text)), style=style)
 
 
 def _endpoint(found: dict[str, Any]) -> RenderableType:
     if "error" in found:
-        return _text(f"endpoint {found['endpoint']}: {found['error']}", style="red")
+        return _words(f"endpoint {found['endpoint']}: {found['error']}", style="red")
     table = Table(
         title=f"endpoint {found['endpoint']}   {found['scoring_uri'] or 'no gateway'}",
         title_justify="left",
@@ -113,13 +119,13 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [table]
     if found["gateway_trouble"]:
-        lines.append(_text(f"  gateway: {found['gateway_trouble']}", style="red"))
+        lines.append(_words(f"  gateway: {found['gateway_trouble']}", style="red"))
     if found["wanted_split"] and found["split"] != found["wanted_split"]:
-        lines.append(_text(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
+        lines.append(_words(f"  on its way to {_split(found['wanted_split'])}", style="yellow"))
     if found["arriving"]:
-        lines.append(_text(f"  shares: {found['arriving']}", style="yellow"))
+        lines.append(_words(f"  shares: {found['arriving']}", style="yellow"))
     lines += [
-        _text(f"  {version['name']}: {version['message']}", style="red")
+        _words(f"  {version['name']}: {version['message']}", style="red")
         for version in found["versions"]
         if version["message"] and version["health"] != "healthy"
     ]
@@ -128,7 +134,7 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
     elif found["history"]:
         last = found["history"][-1]
         lines.append(
-            _text(f"  last: {last['version']} {last['outcome'].replace('_', ' ')}: {_short(last)}")
+            _words(f"  last: {last['version']} {last['outcome'].replace('_', ' ')}: {_short(last)}")
         )
     return Group(*lines)
 
@@ -146,34 +152,29 @@ def _split(percentiles: dict[str, float]) -> str:
 def _release(endpoint: str, release: dict[str, Any]) -> list[RenderableType]:
     held = f", held by {release['held_by']}" if release["held_by"] else ""
     lines: list[RenderableType] = [
-        _text(f"  release of {release['version']}: {release['phase']}, {release['state']}{held}")
+        _words(f"  release of {release['version']}: {release['phase']}, {release['state']}{held}")
     ]
     if release["state"] in GO_ON:
         why = GO_ON[release["state"]]
         lines.append(
-            _text(f"  {why}; weir resume {endpoint} goes on, weir rollback {endpoint} ends it")
+            _words(f"  {why}; weir resume {endpoint} goes on, weir rollback {endpoint} ends it")
         )
     decision = release["decision"]
     if decision:
         action = decision["action"].replace("_", " ")
-        lines.append(_text(f"  {action}: {decision['words']}"))
+        lines.append(_words(f"  {action}: {decision['words']}"))
         for name, verdict in decision["verdicts"].items():
             evidence = decision["evidence"].get(name, {})
             lines.append(
-                _text(
+                _words(
                     f"    {name}: {verdict}, evidence of harm"
                     f" 10^{evidence.get('log10_e_harm', 0):.1f},"
                     f" of safety 10^{evidence.get('log10_e_safe', 0):.1f}"
                 )
             )
         if decision["next_step"]:
-            lines.append(_text(f"  next: {decision['next_step']['words']}"))
+            lines.append(_words(f"  next: {decision['next_step']['words']}"))
     return lines
-
-
-def _text(words: str, style: str = "") -> Text:
-    """Text that is not printed as it stands: commands in it are for the platform looked at."""
-    return Text(with_platform(words), style=style)
 
 
 def logs(
@@ -193,10 +194,10 @@ def logs(
         if not found:
             raise _no_log(endpoint, name, known, keeps=chosen.name == LOCAL)
         for replica, written in found.items():
-            out.print(f"[bold]{replica}[/]")
+            out.print(f"[bold]{escape(printable_line(replica))}[/]")
             for line in written:
-                # As it was written, whatever it looks like.
-                out.print(Text(f"  {line}"))
+                # What it says of weir's commands is its own.
+                out.print(Text(f"  {printable_line(line)}"))
 
 
 def _no_log(endpoint: str, version: str, known: list[str], *, keeps: bool) -> UserError:

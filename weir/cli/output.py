@@ -16,6 +16,7 @@ from rich.status import Status
 from rich.table import Table
 
 from weir.errors import WeirError
+from weir.spec.text import printable_lines
 
 __all__ = [
     "PlatformConsole",
@@ -82,7 +83,7 @@ MARKS = {
 
 def complain(error: WeirError) -> None:
     """One foreseeable error: what, where, what to do now. No traceback."""
-    err.print(f"[bold red]weir:[/] {escape(with_platform(str(error)))}")
+    err.print(f"[bold red]weir:[/] {escape(with_platform(printable_lines(str(error))))}")
 
 
 class ProgressHandler(logging.Handler):
@@ -103,7 +104,7 @@ class ProgressHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.state = getattr(record, "facts", {}).get("state", self.state)
-        words = escape(with_platform(record.getMessage()))
+        words = escape(with_platform(printable_lines(record.getMessage())))
         if not getattr(record, "waiting", False):
             self.close_status()
             self._print(record, words)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import typer
 from weir.cli.output import complain, err, out
 from weir.document import Holder
 from weir.errors import TemporaryError, WeirError
+from weir.holding import is_here
 from weir.local.home import default_home
 from weir.local.platform import local_platform
 from weir.local.server import (
@@ -127,7 +127,7 @@ def _end_releases(platform: Platform) -> list[str]:
     interrupted = []
     for document in readable(platform, err.print):
         holder = document.release.holder if document.release else None
-        if holder is None or holder.host != socket.gethostname():
+        if holder is None or not is_here(holder):
             continue
         if not platform.state.is_alive(holder, platform.clock.now()):
             continue

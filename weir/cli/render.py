@@ -33,7 +33,8 @@ def render(
 ) -> None:
     """Print a release's Kubernetes objects as YAML.
 
-    Deterministic, and nothing in it is secret. Touches nothing.
+    Deterministic, and touches nothing. Callers' keys are not among them. environment_variables are
+    printed as the release file has them: it is no place for secrets.
     """
     loaded = load_release(file)
     spec = loaded.spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from weir.kubernetes.findings import Finding, because
@@ -102,22 +102,36 @@ def admission_findings(
         yield _not_made(message)
 
 
+def is_unschedulable(pod: Object) -> bool:
+    scheduled = condition(pod, "PodScheduled")
+    return scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+
+
 def unschedulable_findings(
-    seen: PodSeen, now: datetime, patience_seconds: float
+    seen: PodSeen,
+    now: datetime,
+    patience_seconds: float,
+    watched_seconds: Mapping[str, float] | None = None,
 ) -> Iterator[Finding]:
-    scheduled = condition(seen.pod, "PodScheduled")
-    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+    """``watched_seconds`` says of each pod, by its uid, how long it has been seen to find no node.
+
+    Without it the cluster's own time of the pod counts, against ``now``; one that lies ahead of
+    ``now`` says nothing.
+    """
+    if not is_unschedulable(seen.pod):
         return
+    scheduled = condition(seen.pod, "PodScheduled")
     whole = text(scheduled, "message")
     message = _BESIDES.split(whole)[0]
-    since = instant(scheduled, "lastTransitionTime") or instant(
-        seen.pod, "metadata", "creationTimestamp"
-    )
+    if watched_seconds is None:
+        lasting_seconds = _age_seconds(seen.pod, scheduled, now)
+    else:
+        lasting_seconds = watched_seconds.get(text(seen.pod, "metadata", "uid"), 0.0)
     refused = next(iter(seen.reported("NotTriggerScaleUp")), None)
     coming = next(iter(seen.reported("TriggeredScaleUp", "Nominated")), None)
     if refused and coming and event_at(coming) > event_at(refused):
         refused = None
-    has_lasted = since is not None and (now - since).total_seconds() >= patience_seconds
+    has_lasted = lasting_seconds is not None and lasting_seconds >= patience_seconds
     added = f"; no node is added{because(said(text(refused, 'message')))}" if refused else ""
     added = added or ("; a node is on its way" if coming else "")
     yield Finding(
@@ -126,6 +140,13 @@ def unschedulable_findings(
         _fitting(message),
         final=refused is not None or (has_lasted and coming is None),
     )
+
+
+def _age_seconds(pod: Object, scheduled: Object, now: datetime) -> float | None:
+    since = instant(scheduled, "lastTransitionTime") or instant(
+        pod, "metadata", "creationTimestamp"
+    )
+    return None if since is None else (now - since).total_seconds()
 
 
 def _reported(

@@ -20,6 +20,10 @@ class Conflict(TemporaryError):
     """The object was changed, or made by somebody else, since it was read."""
 
 
+class SignedOut(TemporaryError):
+    """Credentials that were good before are not accepted; they may be renewed."""
+
+
 class Gone(TemporaryError):
     """A watch asked for a past that the API server has forgotten; list anew."""
 
@@ -34,17 +38,21 @@ class FieldConflict(PermanentError):
         self.managers = managers
 
 
-def refusal(status: int, body: str, doing: str, where: str) -> WeirError:
+def refusal(status: int, body: str, doing: str, where: str, *, is_added: bool = False) -> WeirError:
     """The error for an answer that is not 2xx.
 
     ``doing`` is the attempt in words ("apply Deployment fraud--v2"), ``where`` the cluster and the
-    namespace. The message is the server's own, which never quotes a Secret's data.
+    namespace. ``is_added``: not every cluster knows this kind of object. The message is the
+    server's own, which never quotes a Secret's data.
+
+    That something is missing, or was changed meanwhile, is believed of the API server alone, not
+    of whatever stands before it.
     """
     answer = _status_object(body)
+    is_servers_own = answer.get("kind") == "Status"
     message = _cut(str(answer.get("message") or body or "no reason given"))
     reason = str(answer.get("reason") or "")
-    details = answer.get("details") or {}
-    causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
+    causes = _causes(answer)
     match status:
         case 401:
             return PermanentError(
@@ -56,8 +64,14 @@ def refusal(status: int, body: str, doing: str, where: str) -> WeirError:
             )
         case 403:
             return _forbidden(message, causes, doing, where)
-        case 404:
+        case 404 if is_servers_own and reason == "NotFound":
             return _missing(message, doing, where)
+        case 404 if is_added and message.startswith("404 page not found"):
+            return _unknown_kind(doing, where)
+        case 404:
+            return _strange(status, message, doing, where)
+        case 409 if not is_servers_own:
+            return _strange(status, message, doing, where)
         case 409:
             conflicts = [one for one in causes if one.get("reason") == _FIELD_CONFLICT]
             return (
@@ -85,6 +99,16 @@ def untrusted(why: str, doing: str, where: str) -> PermanentError:
         f"no trusted connection to {doing}: {_cut(why)}.",
         remedy="Take the kubeconfig of this very cluster (its certificate-authority, and client"
         " certificates that have not expired); on AKS: az aks get-credentials.",
+        where=where,
+    )
+
+
+def signed_out(doing: str, where: str) -> SignedOut:
+    """Credentials that this process has had answers by are not accepted any more."""
+    return SignedOut(
+        "kubernetes.unauthorized",
+        f"the cluster does not accept the credentials to {doing} any more.",
+        remedy="They are loaded anew; if it stays, sign in again (az login, kubelogin).",
         where=where,
     )
 
@@ -139,14 +163,8 @@ def _forbidden(
 
 
 def _missing(message: str, doing: str, where: str) -> WeirError:
-    if "could not find the requested resource" in message or message.startswith("404 page"):
-        return PermanentError(
-            "kubernetes.no_gateway_api",
-            f"cannot {doing}: the cluster does not know this kind of object.",
-            remedy="Install the Gateway API (standard channel); on AKS: az aks update"
-            " --enable-gateway-api.",
-            where=where,
-        )
+    if "could not find the requested resource" in message:
+        return _unknown_kind(doing, where)
     if message.startswith("namespaces "):
         return PermanentError(
             "kubernetes.namespace_missing",
@@ -158,6 +176,26 @@ def _missing(message: str, doing: str, where: str) -> WeirError:
         "kubernetes.missing",
         f"cannot {doing}: {message}.",
         remedy="Release again: weir makes what is missing.",
+        where=where,
+    )
+
+
+def _unknown_kind(doing: str, where: str) -> WeirError:
+    return PermanentError(
+        "kubernetes.no_gateway_api",
+        f"cannot {doing}: the cluster does not know this kind of object.",
+        remedy="Install the Gateway API (standard channel); on AKS: az aks update"
+        " --enable-gateway-api.",
+        where=where,
+    )
+
+
+def _strange(status: int, message: str, doing: str, where: str) -> TemporaryError:
+    return TemporaryError(
+        "kubernetes.not_the_server",
+        f"{status} to {doing}, and not in the API server's words: {message}.",
+        remedy="Something before the API server answers in its place, a proxy or a load balancer"
+        " perhaps; see to it, then run again.",
         where=where,
     )
 
@@ -188,6 +226,12 @@ def _conflict(doing: str, where: str) -> Conflict:
         remedy="Run the command again.",
         where=where,
     )
+
+
+def _causes(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    details = answer.get("details")
+    found = details.get("causes") if isinstance(details, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _status_object(body: str) -> dict[str, Any]:

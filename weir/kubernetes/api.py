@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,11 +17,21 @@ import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from weir.errors import TemporaryError, WeirError
-from weir.kubernetes.answers import refusal, unreachable, untrusted
-from weir.kubernetes.connection import ANSWER_SECONDS, CONNECT_SECONDS
-from weir.kubernetes.kinds import Kind, Object, kind_of, labels_text, name_of
+from weir.errors import PermanentError, TemporaryError, UserError, WeirError
+from weir.kubernetes.answers import (
+    Conflict,
+    Gone,
+    SignedOut,
+    refusal,
+    signed_out,
+    unreachable,
+    untrusted,
+)
+from weir.kubernetes.connection import ANSWER_SECONDS, CONNECT_SECONDS, SignedIn
+from weir.kubernetes.failures import beneath, in_tls, kind_of_failure
+from weir.kubernetes.kinds import GATEWAY_API, Kind, Object, kind_of, labels_text, name_of
 from weir.kubernetes.names import MANAGER
+from weir.kubernetes.shapes import a_document, a_list, an_end, an_event, an_object, as_yaml
 
 PATIENCE_SECONDS = 120.0
 """How long a silent or overloaded API server is tried again before a call fails."""
@@ -28,17 +40,35 @@ QUIET_SECONDS = 90.0
 """A watch without even a bookmark for so long is taken for dead."""
 
 FIRST_PATIENCE_SECONDS = 10.0
-"""The same before it has answered at all: then likelier the address is wrong."""
+"""PATIENCE_SECONDS before it has answered at all: then likelier the address is wrong."""
+
+SIGN_IN_SECONDS = 60.0
+"""How long credentials that were good are loaded anew before a call fails."""
 
 Found = TypeVar("Found")
 
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _CHUNK_BYTES = 2**18
+_UNAUTHORIZED, _UNSAID = 401, 500
+_A_SECOND = timedelta(seconds=1.5)
 _MERGE = "application/merge-patch+json"
-_APPLY = "application/apply-patch+yaml"
-_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-_TRIED_AGAIN = (429, 500, 502, 503, 504)
+_APPLY = "application/apply-patch+yaml; charset=utf-8"
+"""With the character set the client takes the bytes as they are, instead of making JSON of them."""
+
+_METADATA = (
+    "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json;q=0.5"
+)
+
+
+@dataclass
+class _Known:
+    """What the server has let this process know of it."""
+
+    has_answered: bool = False
+    has_let_in: bool = False
+    ahead: timedelta = timedelta()
+    """Of its clock before this machine's."""
 
 
 class Api:
@@ -57,7 +87,7 @@ class Api:
         self.namespace = namespace
         self.calls: Counter[str] = Counter()
         self._patience_seconds = patience_seconds
-        self._has_answered = False
+        self._known = _Known()
 
     @property
     def where(self) -> str:
@@ -66,14 +96,22 @@ class Api:
     def in_namespace(self, namespace: str) -> Api:
         """The same cluster, counted together, another namespace."""
         other = Api(self._client, namespace, self._patience_seconds)
-        other.calls, other._has_answered = self.calls, self._has_answered
+        other.calls, other._known = self.calls, self._known
         return other
+
+    def now(self) -> datetime:
+        """The time by the server's clock, to a second; by this machine's before it has answered."""
+        return datetime.now(UTC) + self._known.ahead
 
     def get(self, kind: Kind, name: str) -> Object | None:
         """None when there is no such object, or no such namespace."""
         try:
             return self._json(
-                "get", "GET", kind.path(self.namespace, name), f"read {kind.name} {name}"
+                "get",
+                "GET",
+                kind.path(self.namespace, name),
+                f"read {kind.name} {name}",
+                shape=an_object,
             )
         except WeirError as error:
             if error.reason in ("kubernetes.missing", "kubernetes.namespace_missing"):
@@ -84,15 +122,16 @@ class Api:
         self, kind: Kind, labels: Mapping[str, str] | None = None, fields: str = ""
     ) -> tuple[list[Object], str]:
         """Objects, and the resourceVersion from which a watch goes on."""
-        query = _selectors(labels, fields)
-        found = self._json(
-            "list", "GET", kind.path(self.namespace), f"list {kind.plural}", query=query
-        )
+        found = self._listed(kind, _selectors(labels, fields), "application/json")
         items = [
             {"apiVersion": kind.version, "kind": kind.name, **item}
             for item in found.get("items") or ()
         ]
-        return items, str(found.get("metadata", {}).get("resourceVersion", ""))
+        return items, str(found["metadata"].get("resourceVersion", ""))
+
+    def list_metadata(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Object, ...]:
+        """Objects with nothing but their metadata, where the rest is much."""
+        return tuple(self._listed(kind, _selectors(labels, ""), _METADATA).get("items") or ())
 
     def create(self, manifest: Object) -> Object:
         """Raises Conflict when it is there already."""
@@ -104,6 +143,7 @@ class Api:
             f"make {kind.name} {name}",
             query=[("fieldManager", MANAGER)],
             body=manifest,
+            shape=an_object,
         )
 
     def apply(
@@ -129,8 +169,9 @@ class Api:
             kind.path(self.namespace, name),
             f"apply {kind.name} {name}",
             query=query,
-            body=manifest,
+            body=as_yaml(manifest),
             content_type=_APPLY,
+            shape=an_object,
         )
 
     def patch(self, kind: Kind, name: str, change: Object) -> Object:
@@ -143,6 +184,7 @@ class Api:
             query=[("fieldManager", MANAGER)],
             body=change,
             content_type=_MERGE,
+            shape=an_object,
         )
 
     def delete(
@@ -163,6 +205,7 @@ class Api:
                 kind.path(self.namespace, name),
                 f"remove {kind.name} {name}",
                 body=options,
+                shape=an_end,
             )
         except WeirError as error:
             if error.reason not in ("kubernetes.missing", "kubernetes.namespace_missing"):
@@ -180,7 +223,7 @@ class Api:
             data: bytes = self._send("GET", path, query, None, "").data
             return data.decode("utf-8", "replace")
 
-        return self._patiently(ask, doing)
+        return self._patiently(ask, doing, path)
 
     def chunks(
         self, path: str, doing: str, query: Sequence[tuple[str, str]] = ()
@@ -197,7 +240,7 @@ class Api:
             finally:
                 answer.close()
         except ApiException as error:
-            raise self._refused(error, doing) from None
+            raise self._refused(error, doing, path) from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise self._unanswered(error, doing) from None
 
@@ -222,27 +265,36 @@ class Api:
             ("allowWatchBookmarks", "true"),
             ("resourceVersion", resource_version),
         ]
-        doing = f"watch {kind.plural}"
+        doing, path = f"watch {kind.plural}", kind.path(self.namespace)
         try:
-            answer = self._send(
-                "GET", kind.path(self.namespace), query, None, "", quiet_seconds=QUIET_SECONDS
-            )
+            answer = self._send("GET", path, query, None, "", quiet_seconds=QUIET_SECONDS)
             try:
                 opened(partial(_end, answer))
                 for line in _lines(answer):
-                    event = json.loads(line)
-                    if event.get("type") == "ERROR":
-                        told = event.get("object") or {}
-                        raise refusal(
-                            int(told.get("code") or 500), json.dumps(told), doing, self.where
-                        )
+                    event = an_event(json.loads(line))
+                    if event["type"] == "ERROR":
+                        told = event["object"]
+                        code = told.get("code")
+                        status = code if isinstance(code, int) else _UNSAID
+                        raise refusal(status, json.dumps(told), doing, self.where)
                     yield event
             finally:
                 answer.close()
         except ApiException as error:
-            raise self._refused(error, doing) from None
+            raise self._refused(error, doing, path) from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise self._unanswered(error, doing) from None
+
+    def _listed(self, kind: Kind, query: Sequence[tuple[str, str]], accepted: str) -> Object:
+        return self._json(
+            "list",
+            "GET",
+            kind.path(self.namespace),
+            f"list {kind.plural}",
+            query=query,
+            accepted=accepted,
+            shape=a_list,
+        )
 
     def _json(
         self,
@@ -252,60 +304,83 @@ class Api:
         doing: str,
         *,
         query: Sequence[tuple[str, str]] = (),
-        body: Object | None = None,
+        body: Object | bytes | None = None,
         content_type: str = "",
+        accepted: str = "application/json",
+        shape: Callable[[Any], Object] = a_document,
     ) -> Object:
         self.calls[verb] += 1
 
         def ask() -> Object:
-            found = json.loads(self._send(method, path, query, body, content_type).data)
-            return dict(found)
+            answer = self._send(method, path, query, body, content_type, accepted=accepted)
+            return shape(json.loads(answer.data))
 
-        return self._patiently(ask, doing)
+        return self._patiently(ask, doing, path)
 
-    def _patiently(self, ask: Callable[[], Found], doing: str) -> Found:
+    def _patiently(self, ask: Callable[[], Found], doing: str, path: str) -> Found:
         began = time.monotonic()
+        signed_out_at, renewal = None, None
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             wanted_seconds = 0.0
+            credentials = self._client.configuration
             try:
                 found = ask()
-                self._has_answered = True
+                self._known.has_answered = self._known.has_let_in = True
                 return found
             except ApiException as error:
-                self._has_answered = True
-                trouble = self._refused(error, doing)
-                if error.status not in _TRIED_AGAIN:
-                    raise trouble from None
+                self._known.has_answered = True
+                trouble = final = self._refused(error, doing, path)
                 wanted_seconds = _retry_after(error)
+                if isinstance(trouble, SignedOut):
+                    signed_out_at = signed_out_at or time.monotonic()
+                    final = renewal or self._refused(error, doing, path, is_final=True)
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                trouble = self._unanswered(error, doing)
-                if not isinstance(trouble, TemporaryError):
-                    raise trouble from None
-            pause = max(pause_seconds, wanted_seconds)
-            if time.monotonic() + pause - began > self._patience():
+                trouble = final = self._unanswered(error, doing)
+            if not isinstance(trouble, TemporaryError) or isinstance(trouble, Conflict | Gone):
                 raise trouble from None
-            time.sleep(pause)
+            deadline = began + self._patience()
+            if isinstance(trouble, SignedOut) and signed_out_at is not None:
+                deadline = min(deadline, signed_out_at + SIGN_IN_SECONDS)
+            left = deadline - time.monotonic()
+            if left <= 0 or wanted_seconds > left:
+                raise final from None
+            time.sleep(min(left, max(pause_seconds, wanted_seconds)))
             pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+            if isinstance(trouble, SignedOut):
+                renewal = self._sign_in_again(credentials)
+
+    def _sign_in_again(self, used: object) -> WeirError | None:
+        """What keeps the credentials from being loaded anew."""
+        if isinstance(self._client, SignedIn):
+            try:
+                self._client.sign_in_again(used)
+            except UserError as error:
+                # In the midst of the work it is not the input that is wrong.
+                return PermanentError(
+                    error.reason, error.message, remedy=error.remedy, where=error.where
+                )
+        return None
 
     def _patience(self) -> float:
         limit = self._patience_seconds
-        return limit if self._has_answered else min(FIRST_PATIENCE_SECONDS, limit)
+        return limit if self._known.has_answered else min(FIRST_PATIENCE_SECONDS, limit)
 
     def _send(
         self,
         method: str,
         path: str,
         query: Sequence[tuple[str, str]],
-        body: Object | None,
+        body: Object | bytes | None,
         content_type: str,
         quiet_seconds: float | None = None,
+        accepted: str = "application/json, */*",
     ) -> Any:
-        headers = {"Accept": "application/json, */*"}
+        headers = {"Accept": accepted}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
         try:
-            return self._client.call_api(
+            answer = self._client.call_api(
                 path,
                 method,
                 query_params=list(query),
@@ -318,21 +393,37 @@ class Api:
             )
         except AttributeError as error:
             # The client stumbles over its own error for a failure of TLS, which has no body.
-            failure = _beneath(error)
+            failure = beneath(error)
             if failure is None:
                 raise
             raise failure from None
+        self._note_time(answer.headers)
+        return answer
+
+    def _note_time(self, headers: Mapping[str, str]) -> None:
+        with contextlib.suppress(TypeError, ValueError):
+            at = parsedate_to_datetime(headers.get("Date") or "")
+            # It says whole seconds, and what is right to one is right.
+            ahead = at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)
+            self._known.ahead = timedelta() if abs(ahead) < _A_SECOND else ahead
 
     def _unanswered(self, error: Exception, doing: str) -> WeirError:
-        refusal_of_tls = _in_tls(error)
+        refusal_of_tls = in_tls(error)
         if refusal_of_tls is not None:
             return untrusted(refusal_of_tls, doing, self.where)
-        return unreachable(_kind_of_failure(error), doing, self.where)
+        return unreachable(kind_of_failure(error), doing, self.where)
 
-    def _refused(self, error: ApiException, doing: str) -> WeirError:
+    def _refused(
+        self, error: ApiException, doing: str, path: str, *, is_final: bool = False
+    ) -> WeirError:
+        """``is_final``: it has been tried again for long enough."""
+        status = int(error.status or 0)
+        if status == _UNAUTHORIZED and self._known.has_let_in and not is_final:
+            return signed_out(doing, self.where)
         body = error.body
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
-        return refusal(int(error.status or 0), text, doing, self.where)
+        is_added = path.startswith(f"/apis/{GATEWAY_API}/")
+        return refusal(status, text, doing, self.where, is_added=is_added)
 
 
 def _selectors(labels: Mapping[str, str] | None, fields: str) -> list[tuple[str, str]]:
@@ -364,30 +455,3 @@ def _retry_after(error: ApiException) -> float:
         return min(60.0, float(headers.get("Retry-After") or 0))
     except (TypeError, ValueError):
         return 0.0
-
-
-def _beneath(error: BaseException) -> urllib3.exceptions.HTTPError | None:
-    """The failure of the connection in whose handling ``error`` came up."""
-    context: BaseException | None = error
-    while context is not None and not isinstance(context, urllib3.exceptions.HTTPError):
-        context = context.__context__
-    return context
-
-
-def _in_tls(error: BaseException) -> str | None:
-    """What TLS objects to; None where it was something else, a broken connection perhaps."""
-    for one in (error, getattr(error, "reason", None), *error.args):
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return f"the server's certificate is refused, {one.verify_message}"
-        if isinstance(one, ssl.SSLError) and not isinstance(one, _BROKEN_OFF):
-            return str(one.reason or one).replace("_", " ").lower()
-    return None
-
-
-def _kind_of_failure(error: Exception) -> str:
-    """The failure without the request, which may hold credentials."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, Exception):
-        return _kind_of_failure(reason)
-    name = type(error).__name__
-    return name.removesuffix("Error").removesuffix("Exception") or name

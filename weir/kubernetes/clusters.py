@@ -32,6 +32,13 @@ class KubernetesClusters:
             return ClusterStatus(self._api.where, ready=False, message=str(error))
         return ClusterStatus(self._api.where, ready=True, message=f"Kubernetes {version}")
 
+    def check(self) -> tuple[str, ...]:
+        """See Clusters. Raises what ``ensure`` raises."""
+        self._require_fit()
+        if self._has_namespace():
+            return ()
+        return (f"+ Namespace {self._settings.namespace}",)
+
     def ensure(self) -> ClusterStatus:
         """See Clusters; the namespace is made when the settings say so.
 
@@ -41,14 +48,18 @@ class KubernetesClusters:
         ``kubernetes.namespace_terminating``.
         """
         if not self._is_fit:
-            self._require_version()
-            if self._settings.shared_gateway is None:
-                self._require_class()
-            else:
-                self._require_gateway_api()
+            self._require_fit()
             self._is_fit = True
-        self._ensure_namespace()
+        if not self._has_namespace():
+            self._api.apply(namespace(self._settings))
         return ClusterStatus(self._api.where, ready=True)
+
+    def _require_fit(self) -> None:
+        self._require_version()
+        if self._settings.shared_gateway is None:
+            self._require_class()
+        else:
+            self._require_gateway_api()
 
     def _version(self) -> str:
         return str(self._api.read("/version", "read its version").get("gitVersion", ""))
@@ -91,7 +102,8 @@ class KubernetesClusters:
                 where=self._api.where,
             )
 
-    def _ensure_namespace(self) -> None:
+    def _has_namespace(self) -> bool:
+        """False where it is to be made."""
         found = self._found_namespace()
         if found is not None and found.get("status", {}).get("phase") == "Terminating":
             raise PermanentError(
@@ -101,16 +113,15 @@ class KubernetesClusters:
                 " the platform block.",
                 where=self._api.where,
             )
-        if found is not None:
-            return
-        if not self._settings.create_namespace:
+        if found is None and not self._settings.create_namespace:
             raise PermanentError(
                 "kubernetes.namespace_missing",
                 f"there is no namespace {self._settings.namespace}.",
-                remedy="Make it, or set create_namespace in the platform block.",
+                remedy=f"Make it (kubectl create namespace {self._settings.namespace}), or set"
+                " create_namespace in the platform block.",
                 where=self._api.where,
             )
-        self._api.apply(namespace(self._settings))
+        return found is not None
 
     def _found_namespace(self) -> Mapping[str, Any] | None:
         """The namespace; an empty one where weir may not look, and so takes it to be there."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kubernetes import client, config
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.config.kube_config import KubeConfigMerger
 
 from weir.errors import UserError
+from weir.spec.text import printable
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -32,12 +39,44 @@ class Access:
     in_cluster: bool = False
 
 
+class SignedIn(client.ApiClient):  # type: ignore[misc]  # the library has no types
+    """A client of the official library whose credentials can be loaded anew."""
+
+    configuration: Any
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._renewing = threading.Lock()
+        super().__init__(_configuration(access))
+
+    def sign_in_again(self, used: object) -> None:
+        """Load the credentials anew, unless another thread has since ``used`` was configured.
+
+        Raises UserError ``kubernetes.sign_in`` or ``kubernetes.kubeconfig``; then those that there
+        were stay.
+        """
+        with self._renewing:
+            if self.configuration is not used:
+                return
+            chosen = _configuration(self._access)
+            self.rest_client = RESTClientObject(chosen)
+            self.configuration = chosen
+
+
 def connect(access: Access) -> client.ApiClient:
     """A client of the official library; nothing is asked of the server yet.
 
-    Raises UserError ``kubernetes.kubeconfig``.
+    Raises UserError ``kubernetes.kubeconfig``, or ``kubernetes.sign_in`` where the kubeconfig's
+    sign-in command fails.
     """
+    return SignedIn(access)
+
+
+def _configuration(access: Access) -> Any:
     chosen = client.Configuration()
+    # Adding it again changes nothing.
+    logging.getLogger().addFilter(_SILENCE)
+    _SILENCE.forget()
     try:
         if access.in_cluster or _is_in_a_pod(access):
             config.load_incluster_config(client_configuration=chosen)
@@ -49,9 +88,8 @@ def connect(access: Access) -> client.ApiClient:
                 persist_config=False,
             )
         else:
-            path = str(Path(access.kubeconfig).expanduser()) if access.kubeconfig else None
             config.load_kube_config(
-                path,
+                _path(access),
                 context=access.context or None,
                 client_configuration=chosen,
                 persist_config=False,
@@ -60,9 +98,52 @@ def connect(access: Access) -> client.ApiClient:
         raise _unusable(access, str(error)) from None
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError):
         raise _unusable(access, "it is not a kubeconfig") from None
+    if _SILENCE.has_heard():
+        raise _not_signed_in(access)
     # weir decides itself what is tried again, and for how long.
     chosen.retries = False
-    return client.ApiClient(chosen)
+    if chosen.refresh_api_key_hook is not None:
+        chosen.refresh_api_key_hook = partial(_refreshed, chosen.refresh_api_key_hook)
+    return chosen
+
+
+def _refreshed(refresh: Callable[[Any], object], configuration: Any) -> None:
+    """Before each request: renew what has expired. What cannot be is left to the server's word."""
+    with suppress(Exception):
+        refresh(configuration)
+    # The library has put its own in place of this one.
+    configuration.refresh_api_key_hook = partial(_refreshed, refresh)
+
+
+class _Silence(logging.Filter):
+    """Keeps out of every log what a sign-in command wrote, which may hold secrets.
+
+    The library logs it on the root logger, and goes on without credentials.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_of_a_sign_in = record.name == "root" and record.module == "kube_config"
+        if is_of_a_sign_in:
+            self._heard.anything = True
+        return not is_of_a_sign_in
+
+    def forget(self) -> None:
+        self._heard.anything = False
+
+    def has_heard(self) -> bool:
+        """Whether a sign-in has failed in this thread since ``forget``."""
+        return bool(getattr(self._heard, "anything", False))
+
+
+_SILENCE = _Silence()
+
+
+def _path(access: Access) -> str | None:
+    return str(Path(access.kubeconfig).expanduser()) if access.kubeconfig else None
 
 
 def _is_in_a_pod(access: Access) -> bool:
@@ -80,6 +161,33 @@ def _parsed(text: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("not a mapping")
     return found
+
+
+def _not_signed_in(access: Access) -> UserError:
+    command = _sign_in_command(access)
+    return UserError(
+        "kubernetes.sign_in",
+        f"the kubeconfig's sign-in command{f' {command}' if command else ''} failed.",
+        remedy="Run kubectl version with that kubeconfig: it shows what the command says. Perhaps"
+        " sign in again (az login, kubelogin).",
+        where=access.kubeconfig or "kubeconfig",
+    )
+
+
+def _sign_in_command(access: Access) -> str:
+    """The name of the command, without its arguments; empty when it cannot be told."""
+    with suppress(config.ConfigException, OSError, yaml.YAMLError, LookupError, TypeError):
+        if access.kubeconfig_text:
+            found = yaml.safe_load(access.kubeconfig_text)
+        else:
+            usual = os.environ.get("KUBECONFIG") or "~/.kube/config"
+            found = KubeConfigMerger(_path(access) or usual).config.value
+        context = access.context or found["current-context"]
+        contexts = {one["name"]: one["context"] for one in found["contexts"]}
+        users = {one["name"]: one["user"] for one in found["users"]}
+        command = str(users[contexts[context]["user"]]["exec"]["command"])
+        return printable(Path(command).name)
+    return ""
 
 
 def _unusable(access: Access, why: str) -> UserError:

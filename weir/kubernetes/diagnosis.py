@@ -52,11 +52,14 @@ def diagnose(
     *,
     now: datetime,
     unschedulable_patience_seconds: float,
+    unschedulable_seconds: Mapping[str, float] | None = None,
 ) -> Finding | None:
     """What keeps the version from being ready; None when nothing is wrong (yet).
 
     ``pods`` may be all of the version's: those of an older template and those on their way out
     do not count. Nothing is known of a change that the cluster has not taken up yet.
+    ``unschedulable_seconds``: how long each pod, by its uid, was seen to find no node; who has not
+    watched goes by the cluster's times, and ``now`` has to be the cluster's as well.
     """
     current = [
         pod for pod in pods if not is_leaving(pod) and is_of_template(pod, deployment, replica_sets)
@@ -76,7 +79,9 @@ def diagnose(
         *(
             each
             for seen in unready
-            for each in unschedulable_findings(seen, now, unschedulable_patience_seconds)
+            for each in unschedulable_findings(
+                seen, now, unschedulable_patience_seconds, unschedulable_seconds
+            )
         ),
         *(each for seen in unready for each in _probe_findings(seen)),
         *(each for seen in unready for each in _node_findings(seen)),

@@ -28,12 +28,13 @@ class Followers:
 
     def get(self, key: str) -> Following | None:
         """What is followed already."""
-        return self._followings.get(key)
+        found = self._followings.get(key)
+        return None if found is None or found.is_over else found
 
     def follow(self, key: str, begin: Callable[[], Following]) -> Following:
-        """The following of ``key``, begun now unless there is one."""
+        """The following of ``key``, begun now unless there is one that lasts."""
         with self._lock:
-            found = self._followings.get(key)
+            found = self.get(key)
             if found is None:
                 self._end_idle()
                 found = self._followings[key] = begin()

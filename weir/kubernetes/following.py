@@ -78,6 +78,11 @@ class Following:
             self._asked_at = time.monotonic()
             return self._is_live
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is told any more: closed, or its thread has died."""
+        return self._ended() or not self._thread.is_alive()
+
     def idle_seconds(self) -> float:
         """How long nobody has asked or waited for anything."""
         with self._changed:

@@ -15,9 +15,8 @@ from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
 from weir.kubernetes.kinds import POD, SECRET, Object, name_of
-from weir.kubernetes.owners import taken_from_former
+from weir.kubernetes.routes import name_taken
 from weir.kubernetes.settings import ClusterSettings
-from weir.kubernetes.version_manifests import owned_by
 from weir.ports import Keys
 
 AUTH = "weir/auth"
@@ -36,29 +35,38 @@ class EndpointKeys:
         self._api, self._settings = api, settings
         self._settled: dict[str, str] = {}
 
-    def ensure(self, endpoint: str, auth_enabled: bool, owner: Object) -> None:
-        """The Secret is there and goes with ``owner``; the keys in it are never changed by this."""
-        for _ in range(_ATTEMPTS):
+    def ensure(self, endpoint: str, auth_enabled: bool) -> None:
+        """The Secret is there; the keys in it are never changed by this.
+
+        It belongs to nothing: keys outlast whatever else of an endpoint is lost. Raises
+        PermanentError ``gateway.name_taken``.
+        """
+        name = names.of_keys(endpoint)
+        found = self._api.get(SECRET, name)
+        if found is None:
             try:
-                found, is_gone = taken_from_former(
-                    self._api, SECRET, names.of_keys(endpoint), owner
-                )
-                if found is None or is_gone:
-                    keys = _keys_in(found) if found else Keys(_new_key(), _new_key())
-                    self._make(endpoint, keys, auth_enabled, owner)
-                    self._settled[endpoint] = self._mode(auth_enabled)
-                return
+                self._make(endpoint, Keys(_new_key(), _new_key()), auth_enabled)
             except Conflict:
-                continue
-        raise self._contended(endpoint)
+                return
+            self._settled[endpoint] = self._mode(auth_enabled)
+        elif not names.is_of(endpoint, found):
+            raise name_taken(endpoint, "Secret", name)
+
+    def are_there(self, endpoint: str) -> bool:
+        return self._api.get(SECRET, names.of_keys(endpoint)) is not None
 
     def settle(self, endpoint: str, auth_enabled: bool) -> None:
-        """Callers have to show what the endpoint wants of them."""
+        """Callers have to show what the endpoint wants of them.
+
+        Pods that run keep what they read, also where the Secret is gone: then nothing is changed.
+        """
         mode = self._mode(auth_enabled)
         if self._settled.get(endpoint) == mode:
             return
         for _ in range(_ATTEMPTS):
-            secret = self._secret(endpoint)
+            secret = self._api.get(SECRET, names.of_keys(endpoint))
+            if secret is None:
+                return
             if secret["metadata"].get("annotations", {}).get(AUTH) == mode:
                 break
             try:
@@ -92,7 +100,7 @@ class EndpointKeys:
         """The endpoint is gone."""
         self._settled.pop(endpoint, None)
 
-    def _make(self, endpoint: str, keys: Keys, auth_enabled: bool, owner: Object) -> None:
+    def _make(self, endpoint: str, keys: Keys, auth_enabled: bool) -> None:
         manifest = SECRET.object(
             names.of_keys(endpoint),
             names.endpoint_labels(endpoint),
@@ -100,7 +108,7 @@ class EndpointKeys:
         )
         manifest["type"] = "Opaque"
         manifest["data"] = self._data(keys, auth_enabled)
-        self._api.create(owned_by(manifest, owner))
+        self._api.create(manifest)
 
     def _contended(self, endpoint: str) -> Conflict:
         return Conflict(

@@ -47,11 +47,12 @@ DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
-GATEWAY_CLASS = Kind(
-    "gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False
-)
-GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
-ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+GATEWAY_API = "gateway.networking.k8s.io"
+"""What not every cluster has."""
+
+GATEWAY_CLASS = Kind(f"{GATEWAY_API}/v1", "GatewayClass", "gatewayclasses", namespaced=False)
+GATEWAY = Kind(f"{GATEWAY_API}/v1", "Gateway", "gateways")
+ROUTE = Kind(f"{GATEWAY_API}/v1", "HTTPRoute", "httproutes")
 
 _ALL = (
     *(NAMESPACE, SERVICE, SERVICE_ACCOUNT, CONFIG_MAP, SECRET, POD, EVENT, DEPLOYMENT),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MANAGER = "weir"
 """Field manager of server-side apply."""
+
+SPLITTER = "weir-split"
+"""Field manager of a route's rules, which change with every split; the rest of it hardly ever."""
 
 STARTER = "weir-start"
 """Field manager of what weir says once and leaves to others from then on."""
@@ -64,6 +69,13 @@ def of_windows(endpoint: str, release_id: str, part: int) -> str:
 def of_keys(endpoint: str) -> str:
     """The Secret with the endpoint's keys."""
     return f"{endpoint}.keys"
+
+
+def is_of(endpoint: str, thing: Mapping[str, Any]) -> bool:
+    """Whether weir made the object for this endpoint; others may have one of the same name."""
+    labels = thing["metadata"].get("labels") or {}
+    is_ours = labels.get("app.kubernetes.io/managed-by") == MANAGER
+    return is_ours and labels.get(ENDPOINT) == endpoint
 
 
 def endpoint_labels(endpoint: str) -> dict[str, str]:

@@ -66,6 +66,12 @@ def said(message: str) -> str:
     return line[: LONGEST_MESSAGE - 1].rstrip(" .") + "…"
 
 
+def condition_said(one: Object) -> str:
+    """A condition for people."""
+    what = f"{text(one, 'type')} {text(one, 'status')} ({text(one, 'reason')})"
+    return f"{said(what)} {said(text(one, 'message'))}".strip()
+
+
 def name_of(thing: object) -> str:
     return said(text(thing, "metadata", "name"))
 

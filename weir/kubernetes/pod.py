@@ -19,9 +19,11 @@ from weir.envoy.guard import (
     guard_environment,
 )
 from weir.kubernetes import names
+from weir.kubernetes.expansion import verbatim
 from weir.kubernetes.kinds import Object
 from weir.kubernetes.settings import ClusterSettings, Toleration
 from weir.serving import (
+    LONGEST_GRACE_SECONDS,
     busy_seconds,
     common_environment,
     entry_script_arguments,
@@ -39,6 +41,9 @@ Azure ML server wants to be a number."""
 
 PROPAGATION_SECONDS = 10
 """How long gateways may go on sending to a pod that is being deleted."""
+
+_DRAIN_MARGIN = 5
+"""Waiting for a slot is asking again and again, and takes about as long as it may."""
 
 _USER = 10001
 _V1 = {"apiVersion": "v1"}
@@ -116,7 +121,8 @@ def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> O
         "name": MODEL,
         "image": version.image,
         "env": [
-            {"name": name, "value": value} for name, value in sorted(_environment(version).items())
+            {"name": name, "value": verbatim(value)}
+            for name, value in sorted(_environment(version).items())
         ],
         "resources": _resources(version, settings.gpu_resource),
         "securityContext": _security(),
@@ -132,12 +138,11 @@ def _model(version: Version, settings: ClusterSettings, drain_seconds: int) -> O
             "initialDelaySeconds": math.ceil(liveness.initial_delay_seconds),
             "successThreshold": 1,
         },
-        # Gateways still send for a moment to a pod that is being deleted.
         "lifecycle": {"preStop": {"sleep": {"seconds": drain_seconds}}},
     }
     arguments = _arguments(version)
     if arguments:
-        container["command"] = list(arguments)
+        container["command"] = [verbatim(argument) for argument in arguments]
     return container
 
 
@@ -174,14 +179,16 @@ def _guard(settings: ClusterSettings) -> Object:
 
 
 def _drain_seconds(version: Version) -> int:
-    """How long a model server is left alone before it is told to end.
+    """How long a model server is left alone before it is told to end: until it has nothing left.
 
-    The entry script's server answers what it has when it is told to. Of another server nobody
-    knows, so that it is only told when its last request must have been answered.
+    No server is told earlier, because none can be relied on to answer what it has accepted and not
+    begun: gunicorn lets go of what waits behind its workers. A request comes at the latest when the
+    last gateway has heard of the pod's end, and the guard answers it, by 504 if need be, when it
+    has waited for a slot and then for the scoring timeout, however many it shares the server with.
     """
-    if version.inference.entry_script is not None:
-        return PROPAGATION_SECONDS
-    return PROPAGATION_SECONDS + math.ceil(grace_seconds(version))
+    deployment = version.deployment
+    longest = (deployment.max_request_wait_time + deployment.scoring_timeout_ms) / 1000
+    return PROPAGATION_SECONDS + math.ceil(min(longest, LONGEST_GRACE_SECONDS) + _DRAIN_MARGIN)
 
 
 def _arguments(version: Version) -> tuple[str, ...]:

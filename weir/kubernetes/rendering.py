@@ -1,4 +1,7 @@
-"""A release's objects as a text that kubectl takes. Pure, deterministic, without secrets."""
+"""A release's objects as a text that kubectl takes. Pure, deterministic, without Secrets.
+
+Environment variables are printed as the release file has them, which is no place for secrets.
+"""
 
 from __future__ import annotations
 

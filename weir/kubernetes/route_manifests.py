@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from weir.endpoint import HUNDREDTHS, Endpoint, Split
 from weir.envoy import FORCE_HEADER
 from weir.kubernetes import names
 from weir.kubernetes.kinds import GATEWAY, NAMESPACE, ROUTE, Object
+from weir.kubernetes.objects import said
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.version_manifests import SERVICE_PORT
 
 LISTENER = "scoring"
+
+REACHED = "weir/reached"
+"""Annotation of a route: what of the platform's settings its callers depend on."""
+
+REVISION = "weir/revision"
+"""Annotation of a route: the revision of the state document that its rules are from."""
 
 
 def namespace(settings: ClusterSettings) -> Object:
@@ -53,21 +61,75 @@ def parent(endpoint: str, settings: ClusterSettings) -> Object:
     return {**found, "name": names.of_route(endpoint)}
 
 
-def route(endpoint: Endpoint, settings: ClusterSettings) -> Object:
-    """The endpoint's HTTPRoute: a rule for each version's header, then the weights of the split.
+def route_frame(endpoint: str, settings: ClusterSettings) -> Object:
+    """The endpoint's HTTPRoute without its rules: where it hangs, and how it is reached."""
+    reached = json.dumps(settings.reached(endpoint), sort_keys=True)
+    found = ROUTE.object(
+        names.of_route(endpoint), names.endpoint_labels(endpoint), {REACHED: reached}
+    )
+    found["spec"] = {"parentRefs": [parent(endpoint, settings)]}
+    host = settings.host(endpoint)
+    if host:
+        found["spec"]["hostnames"] = [host]
+    return found
+
+
+def route_rules(
+    endpoint: Endpoint,
+    settings: ClusterSettings,
+    *,
+    revision: int = 0,
+    without: Collection[str] = (),
+) -> Object:
+    """The rules alone: one for each version's header, then the weights of the split.
 
     Weights are hundredths of a percent. Only what every implementation has to have is used.
+    ``revision`` is the document's that wants them. Versions in ``without`` get no rule of their
+    own.
     """
-    found = ROUTE.object(names.of_route(endpoint.name), names.endpoint_labels(endpoint.name))
-    spec: Object = {"parentRefs": [parent(endpoint.name, settings)]}
-    host = settings.host(endpoint.name)
-    if host:
-        spec["hostnames"] = [host]
     path = {"type": "PathPrefix", "value": settings.path_prefix(endpoint.name)}
-    rules = [_forced(endpoint.name, version.name, path) for version in endpoint.versions]
-    spec["rules"] = [*rules, _weighted(endpoint, path)]
-    found["spec"] = spec
-    return found
+    forced = [
+        _forced(endpoint.name, version.name, path)
+        for version in endpoint.versions
+        if version.name not in without
+    ]
+    return {
+        "apiVersion": ROUTE.version,
+        "kind": ROUTE.name,
+        "metadata": {
+            "name": names.of_route(endpoint.name),
+            "annotations": {REVISION: str(revision)},
+        },
+        "spec": {"rules": [*forced, _weighted(endpoint, path)]},
+    }
+
+
+def route(endpoint: Endpoint, settings: ClusterSettings) -> Object:
+    """The whole HTTPRoute, for people and kubectl."""
+    frame, rules = route_frame(endpoint.name, settings), route_rules(endpoint, settings)
+    return {**frame, "spec": {**frame["spec"], **rules["spec"]}}
+
+
+def revision_of(found: Mapping[str, Any]) -> int:
+    """The revision of the document that a route's rules are from; 0 where nobody knows."""
+    text = str((found["metadata"].get("annotations") or {}).get(REVISION, ""))
+    return int(text) if text.isdigit() else 0
+
+
+def reached_otherwise(
+    found: Mapping[str, Any], endpoint: str, settings: ClusterSettings
+) -> tuple[str, ...]:
+    """In what ``settings`` differ from those that the route was made with, in words."""
+    text = (found["metadata"].get("annotations") or {}).get(REACHED)
+    try:
+        there = json.loads(text) if text else {}
+    except ValueError:
+        return ()
+    return tuple(
+        f"{name} is {there.get(name) or 'none'}, not {wanted or 'none'}"
+        for name, wanted in settings.reached(endpoint).items()
+        if there and there.get(name) != wanted
+    )
 
 
 def split_of(endpoint: str, route: Mapping[str, Any]) -> Split | None:
@@ -106,7 +168,7 @@ def refusals(route: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[bool,
             if int(one.get("observedGeneration", generation)) >= generation
         }
         objections = [
-            f"{name} is {one.get('status')}: {one.get('reason')}, {one.get('message', '')}"
+            said(f"{name} is {one.get('status')}: {one.get('reason')}, {one.get('message') or ''}")
             for name in ("Accepted", "ResolvedRefs")
             if (one := conditions.get(name)) is not None and one.get("status") != "True"
         ]

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from weir.endpoint import Endpoint
-from weir.errors import PermanentError, TemporaryError
+from weir.errors import PermanentError, StateConflict, TemporaryError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict, FieldConflict
 from weir.kubernetes.api import Api
 from weir.kubernetes.followers import Followers
 from weir.kubernetes.following import Following
 from weir.kubernetes.kinds import ROUTE, Object
-from weir.kubernetes.route_manifests import parent, refusals, route, split_of
+from weir.kubernetes.route_manifests import (
+    parent,
+    refusals,
+    revision_of,
+    route_frame,
+    route_rules,
+    split_of,
+)
 from weir.kubernetes.settings import ClusterSettings
 
 ACKNOWLEDGE_SECONDS = 30.0
@@ -38,45 +45,66 @@ class Routes:
         self._reclaimed: set[str] = set()
 
     def get(self, endpoint: str) -> Object | None:
+        """The endpoint's route; None also where somebody else has one of its name."""
         followed = self._followed.get(endpoint)
         name = names.of_route(endpoint)
-        if followed is not None and followed.is_live:
-            return followed.get(name)
-        return self._api.get(ROUTE, name)
+        is_followed = followed is not None and followed.is_live
+        found = followed.get(name) if followed and is_followed else self._api.get(ROUTE, name)
+        return found if found is not None and names.is_of(endpoint, found) else None
 
     def make(self, endpoint: Endpoint) -> Object:
-        """The route of an endpoint that has none; nobody has acknowledged it yet."""
-        made = self._api.apply(route(endpoint, self._settings))
+        """The route of an endpoint that has none, without any traffic; nobody has taken it yet.
+
+        Raises PermanentError ``gateway.name_taken``.
+        """
+        foreign = self._api.get(ROUTE, names.of_route(endpoint.name))
+        if foreign is not None:
+            raise name_taken(endpoint.name, "HTTPRoute", names.of_route(endpoint.name))
+        empty = endpoint.model_copy(update={"versions": (), "split": None})
+        # The rules first: until it hangs on a Gateway, nobody follows the route.
+        self._api.apply(route_rules(empty, self._settings), manager=names.SPLITTER)
+        made = self._api.apply(route_frame(endpoint.name, self._settings))
         self._follow(endpoint.name, made)
         return made
 
-    def put(self, endpoint: Endpoint, present: Object) -> None:
-        """The route is as ``endpoint`` wants it, and its gateway has taken it.
+    def put(
+        self,
+        endpoint: Endpoint,
+        present: Object,
+        revision: int,
+        without: Collection[str] = (),
+    ) -> None:
+        """The rules are as ``endpoint`` wants them, and the gateway has taken them.
 
-        One server-side apply on the form that is known, ``present``. Raises PermanentError
+        One server-side apply on the form that is known, ``present``. Raises StateConflict
+        ``gateway.told_by_newer`` when a document of a later revision has set them, PermanentError
         ``gateway.changed_by_others`` or ``gateway.route_refused``, and TemporaryError
         ``gateway.not_acknowledged``.
         """
-        written = self._write(endpoint, present)
+        written = self._write(endpoint, present, revision, without)
         followed = self._follow(endpoint.name, written)
         self._await_acknowledgement(endpoint.name, followed, int(written["metadata"]["generation"]))
 
     def reclaim(self, endpoint: str) -> tuple[str, ...]:
-        """The next ``put`` may overwrite what others changed. Returns who they are."""
+        """The next ``put`` overwrites whatever stands in its way. Returns who changed the rules."""
         found = self.get(endpoint)
-        others = () if found is None else other_managers(found)
-        if others:
-            self._reclaimed.add(endpoint)
-        return others
+        if found is None:
+            return ()
+        self._reclaimed.add(endpoint)
+        return other_managers(found)
+
+    def is_reclaimed(self, endpoint: str) -> bool:
+        return endpoint in self._reclaimed
 
     def remove(self, endpoint: str) -> None:
         """The route is gone, and with it whatever it owns. Idempotent."""
         name = names.of_route(endpoint)
         found = self._api.get(ROUTE, name)
-        if found is not None:
+        if found is not None and names.is_of(endpoint, found):
             self._api.delete(ROUTE, name, foreground=True)
             self._await_gone(endpoint, found)
         self._followed.forget(endpoint)
+        self._reclaimed.discard(endpoint)
 
     def _follow(self, endpoint: str, seed: Object) -> Following:
         name = names.of_route(endpoint)
@@ -86,14 +114,20 @@ class Routes:
         followed.put(seed)
         return followed
 
-    def _write(self, endpoint: Endpoint, present: Object) -> Object:
-        wanted = route(endpoint, self._settings)
+    def _write(
+        self, endpoint: Endpoint, present: Object, revision: int, without: Collection[str]
+    ) -> Object:
         force = endpoint.name in self._reclaimed
         for _ in range(_ATTEMPTS):
-            version = present["metadata"]["resourceVersion"]
-            manifest = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
+            there = revision_of(present)
+            if there > revision > 0 and not force:
+                raise _told_by_newer(endpoint.name, there, revision)
+            manifest = route_rules(
+                endpoint, self._settings, revision=max(there, revision), without=without
+            )
+            manifest["metadata"]["resourceVersion"] = present["metadata"]["resourceVersion"]
             try:
-                written = self._api.apply(manifest, force=force)
+                written = self._api.apply(manifest, force=force, manager=names.SPLITTER)
             except FieldConflict as error:
                 raise self._changed_by_others(endpoint, error) from error
             except Conflict:
@@ -118,8 +152,8 @@ class Routes:
         now = f"it is at {split}" if split else "it has no split of weir's"
         return PermanentError(
             "gateway.changed_by_others",
-            f"{error.managers} changed the route's rules; {now}, {endpoint.split} was to be set."
-            " Nothing was overwritten.",
+            f"{error.managers} changed the route ({error.message.partition(': ')[2].rstrip('.')});"
+            f" {now}, weir wanted {endpoint.split or 'no traffic'}. Nothing was overwritten.",
             remedy=f"weir resume {endpoint.name} takes the route back and goes on; weir rollback"
             f" {endpoint.name} takes it back and puts all on the control.",
             where=f"endpoint {endpoint.name}",
@@ -175,7 +209,7 @@ def other_managers(found: Mapping[str, Any]) -> tuple[str, ...]:
         str(entry.get("manager"))
         for entry in found["metadata"].get("managedFields") or ()
         if "f:rules" in (entry.get("fieldsV1") or {}).get("f:spec", {})
-        and not (entry.get("manager") == names.MANAGER and entry.get("operation") == "Apply")
+        and not (entry.get("manager") == names.SPLITTER and entry.get("operation") == "Apply")
     }
     return tuple(sorted(owners))
 
@@ -187,4 +221,23 @@ def unknown(endpoint: str, where: str) -> PermanentError:
         f"endpoint {endpoint} has no gateway.",
         remedy="Release a version to it: that makes one.",
         where=where,
+    )
+
+
+def name_taken(endpoint: str, kind: str, name: str) -> PermanentError:
+    """An object of the name is somebody else's."""
+    return PermanentError(
+        "gateway.name_taken",
+        f"there is a {kind} {name} that weir did not make for this endpoint.",
+        remedy="Give the endpoint another name, use another namespace, or remove that object.",
+        where=f"endpoint {endpoint}",
+    )
+
+
+def _told_by_newer(endpoint: str, there: int, revision: int) -> StateConflict:
+    return StateConflict(
+        "gateway.told_by_newer",
+        f"the gateway was told by revision {there} of the state document, this is of {revision}.",
+        remedy=f"Somebody else went on meanwhile: weir status {endpoint}.",
+        where=f"endpoint {endpoint}",
     )

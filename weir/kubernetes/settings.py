@@ -71,6 +71,19 @@ class ClusterSettings:
         """The endpoint's host name; empty where it has none."""
         return f"{endpoint}.{self.host_suffix}" if self.host_suffix else ""
 
+    def reached(self, endpoint: str) -> dict[str, str]:
+        """How callers reach the endpoint, and what they have to show, as it is written on its
+        route: another platform block must not change it unnoticed."""
+        shared = self.shared_gateway
+        return {
+            "gateway": f"{shared.namespace}/{shared.name}" if shared else self.gateway_class,
+            "port": str(self.gateway_port),
+            "tls_secret": self.tls_secret,
+            "host": self.host(endpoint),
+            "path": self.path_prefix(endpoint),
+            "token_issuer": self.token_issuer,
+        }
+
     def path_prefix(self, endpoint: str) -> str:
         """The path below which the endpoint is reached: / or /fraud."""
         is_told_by_path = self.shared_gateway is not None and not self.host_suffix

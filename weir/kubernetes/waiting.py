@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from weir.kubernetes import names
+from weir.kubernetes.admission import is_unschedulable
 from weir.kubernetes.api import Api
 from weir.kubernetes.following import Following
 from weir.kubernetes.kinds import DEPLOYMENT, EVENT, POD, REPLICA_SET, Object, name_of
@@ -34,6 +34,7 @@ class KubernetesWatch:
         self._events: Following | None = None
         self._began = time.monotonic()
         self._seen = (0, 0, 0)
+        self._unschedulable: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         name = names.of_version(self._endpoint, self._version)
@@ -62,8 +63,9 @@ class KubernetesWatch:
             pods,
             replica_sets=self._replica_sets(deployment),
             events=self._pod_events(deployment, pods),
-            now=datetime.now(UTC),
+            now=self._api.now(),
             unschedulable_patience_seconds=self._settings.unschedulable_patience_seconds,
+            unschedulable_seconds=self._unschedulable_seconds(pods),
         )
 
     def wait(self, seconds: float, clock: Clock) -> None:  # noqa: ARG002 the cluster has its own
@@ -74,6 +76,13 @@ class KubernetesWatch:
             self._pods.wait(pods, min(0.05, remaining))
             if self._changes() != self._seen:
                 return
+
+    def _unschedulable_seconds(self, pods: Sequence[Object]) -> dict[str, float]:
+        """How long each pod has been seen to find no node; a clock that is wrong plays no part."""
+        now = time.monotonic()
+        waiting = [str(pod["metadata"].get("uid", "")) for pod in pods if is_unschedulable(pod)]
+        self._unschedulable = {uid: self._unschedulable.get(uid, now) for uid in waiting}
+        return {uid: now - since for uid, since in self._unschedulable.items()}
 
     def _until_a_look(self) -> float:
         """Seconds until something is to be looked at that no watch tells of."""

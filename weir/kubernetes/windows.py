@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from weir.errors import PermanentError
+from weir.errors import PermanentError, WeirError
 from weir.kubernetes import names
 from weir.kubernetes.answers import Conflict
 from weir.kubernetes.api import Api
@@ -17,43 +18,52 @@ from weir.window import Window
 
 RELEASE = "weir/release"
 COMPONENT = {"app.kubernetes.io/component": "windows"}
-FULL_BYTES = 600_000
-"""A part that has grown so far is followed by another one; a ConfigMap holds 1 MiB."""
+FULL_BYTES = 48_000
+"""A part that has grown so far is followed by another one: etcd keeps a whole copy of it for every
+window that is appended, until it compacts."""
+
+MOST_PARTS = 64
+"""Of one release: 3 MB, some 2,000 windows of two versions. The oldest part goes first."""
 
 KEPT_RECORDS = 20
+_ATTEMPTS = 2
 
 
 @dataclass
 class _Record:
-    """What is known of a release's record: its newest ConfigMap is ``part``, of ``size`` bytes."""
+    """What is known of a release's record: its ConfigMaps, the newest one of ``size`` bytes."""
 
-    ids: set[int] = field(default_factory=set)
-    part: int = -1
+    parts: list[int] = field(default_factory=list)
+    newest_window: int = -1
     size: int = 0
 
 
 class KubernetesWindows:
-    """Implements ``Windows``. A window is one key of a ConfigMap: appending is one patch."""
+    """Implements ``Windows``. A window is one key of a ConfigMap: appending is one write."""
 
     def __init__(self, api: Api, state: KubernetesState) -> None:
         self._api, self._state = api, state
         self._records: dict[tuple[str, str], _Record] = {}
 
     def append(self, endpoint: str, release_id: str, window: Window) -> None:
-        """See Windows. The record of a release that is new pushes the oldest ones out."""
+        """See Windows. The record of a release that is new pushes the oldest ones out.
+
+        A part that somebody has removed is not missed.
+        """
         key = (endpoint, release_id)
-        record = self._records.get(key)
-        if record is None:
-            record = self._records[key] = self._known(endpoint, release_id)
-        if record.ids and window.id <= max(record.ids):
-            return
-        text = window.model_dump_json()
-        if record.part < 0 or record.size + len(text) > FULL_BYTES:
-            self._begin_part(endpoint, release_id, record)
-        name = names.of_windows(endpoint, release_id, record.part)
-        self._api.patch(CONFIG_MAP, name, {"data": {_key(window.id): text}})
-        record.ids.add(window.id)
-        record.size += len(text)
+        for attempt in range(_ATTEMPTS):
+            record = self._records.get(key)
+            if record is None:
+                record = self._records[key] = self._known(endpoint, release_id)
+            if window.id <= record.newest_window:
+                return
+            try:
+                self._store(endpoint, release_id, record, window)
+                return
+            except WeirError as error:
+                self._records.pop(key)
+                if error.reason != "kubernetes.missing" or attempt + 1 == _ATTEMPTS:
+                    raise
 
     def read(self, endpoint: str, release_id: str) -> tuple[Window, ...]:
         """Raises PermanentError ``windows.corrupt``."""
@@ -63,41 +73,65 @@ class KubernetesWindows:
                 texts[key] = (text, name_of(part))
         return tuple(self._parsed(key, *texts[key]) for key in sorted(texts))
 
+    def _store(self, endpoint: str, release_id: str, record: _Record, window: Window) -> None:
+        text = window.model_dump_json()
+        data = {_key(window.id): text}
+        if not record.parts or record.size + len(text) > FULL_BYTES:
+            self._begin_part(endpoint, release_id, record, data)
+        else:
+            name = names.of_windows(endpoint, release_id, record.parts[-1])
+            self._api.patch(CONFIG_MAP, name, {"data": data})
+        record.newest_window = window.id
+        record.size += len(text)
+
     def _known(self, endpoint: str, release_id: str) -> _Record:
-        found, _ = self._api.list(CONFIG_MAP, {names.ENDPOINT: endpoint, **COMPONENT})
-        parts = [one for one in found if one["metadata"]["labels"].get(RELEASE) == release_id]
+        """Asks for the newest part alone; of the others, and of other releases', the names."""
+        found = self._api.list_metadata(CONFIG_MAP, {names.ENDPOINT: endpoint, **COMPONENT})
+        parts = sorted(
+            _part_number(name_of(one)) for one in found if _release_of(one) == release_id
+        )
         if not parts:
             self._forget_oldest(found)
             return _Record()
-        newest = max(parts, key=lambda one: _part_number(name_of(one)))
+        newest = self._api.get(CONFIG_MAP, names.of_windows(endpoint, release_id, parts[-1]))
+        data: dict[str, str] = (newest or {}).get("data") or {}
         return _Record(
-            ids={int(key) for part in parts for key in part.get("data") or {}},
-            part=_part_number(name_of(newest)),
-            size=sum(len(text) for text in (newest.get("data") or {}).values()),
+            parts=parts,
+            newest_window=max((int(key) for key in data if key.isdigit()), default=-1),
+            size=sum(len(text) for text in data.values()),
         )
 
-    def _begin_part(self, endpoint: str, release_id: str, record: _Record) -> None:
-        record.part, record.size = record.part + 1, 0
+    def _begin_part(
+        self, endpoint: str, release_id: str, record: _Record, data: dict[str, str]
+    ) -> None:
+        part = record.parts[-1] + 1 if record.parts else 0
+        name = names.of_windows(endpoint, release_id, part)
         labels = names.endpoint_labels(endpoint) | COMPONENT | {RELEASE: release_id}
-        manifest = CONFIG_MAP.object(names.of_windows(endpoint, release_id, record.part), labels)
-        manifest["data"] = {}
-        owner = self._state.object(endpoint)
+        manifest = CONFIG_MAP.object(name, labels)
+        manifest["data"] = data
         try:
-            self._api.create(owned_by(manifest, owner))
+            self._api.create(owned_by(manifest, self._state.object(endpoint)))
         except Conflict:
-            return
+            # Perhaps by this very call, whose answer was lost.
+            self._api.patch(CONFIG_MAP, name, {"data": data})
+        record.parts.append(part)
+        record.size = 0
+        while len(record.parts) > MOST_PARTS:
+            oldest = names.of_windows(endpoint, release_id, record.parts[0])
+            self._api.delete(CONFIG_MAP, oldest)
+            record.parts.pop(0)
 
-    def _forget_oldest(self, found: list[Object]) -> None:
+    def _forget_oldest(self, found: Sequence[Object]) -> None:
         """Make room for the record of one more release."""
         begun: dict[str, str] = {}
         for one in found:
-            release = str(one["metadata"]["labels"].get(RELEASE, ""))
+            release = _release_of(one)
             at = str(one["metadata"].get("creationTimestamp", ""))
             begun[release] = min(at, begun.get(release, at))
         oldest = sorted(begun, key=lambda release: begun[release])
         for release in oldest[: max(0, len(oldest) + 1 - KEPT_RECORDS)]:
             for one in found:
-                if one["metadata"]["labels"].get(RELEASE) == release:
+                if _release_of(one) == release:
                     self._api.delete(CONFIG_MAP, name_of(one))
 
     def _parts(self, endpoint: str, release_id: str) -> list[Object]:
@@ -119,6 +153,10 @@ class KubernetesWindows:
 
 def _key(window_id: int) -> str:
     return f"{window_id:08d}"
+
+
+def _release_of(one: Object) -> str:
+    return str((one["metadata"].get("labels") or {}).get(RELEASE, ""))
 
 
 def _part_number(name: str) -> int:

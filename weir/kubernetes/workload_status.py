@@ -21,8 +21,12 @@ def status_of(
     events: Sequence[Object] = (),
     now: datetime,
     unschedulable_patience_seconds: float,
+    unschedulable_seconds: Mapping[str, float] | None = None,
 ) -> WorkloadStatus | None:
-    """None without a Deployment and pods; without a Deployment the pods are leaving."""
+    """None without a Deployment and pods; without a Deployment the pods are leaving.
+
+    ``now`` is the cluster's time; ``unschedulable_seconds`` as for ``diagnose``.
+    """
     replicas = tuple(replica_of(pod) for pod in sorted(pods, key=name_of))
     if deployment is None:
         return WorkloadStatus(version, 0, replicas) if replicas else None
@@ -36,6 +40,7 @@ def status_of(
         events,
         now=now,
         unschedulable_patience_seconds=unschedulable_patience_seconds,
+        unschedulable_seconds=unschedulable_seconds,
     )
     if finding is None:
         return WorkloadStatus(version, desired, replicas, settled=False)

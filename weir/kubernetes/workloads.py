@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from weir.endpoint import Version
 from weir.errors import PermanentError, TemporaryError, WeirError
@@ -17,7 +16,6 @@ from weir.kubernetes.kinds import (
     EVENT,
     POD,
     REPLICA_SET,
-    ROUTE,
     SERVICE,
     Object,
     kind_of,
@@ -48,8 +46,8 @@ class KubernetesWorkloads:
 
         Raises PermanentError ``workload.field_conflict`` where somebody else sets the same field.
         """
-        route = self._api.get(ROUTE, names.of_route(endpoint))
-        root = self._apply(service(endpoint, version), route)
+        # The root belongs to nothing: who deletes a route by hand must not take the pods along.
+        root = self._apply(service(endpoint, version), None)
         self._scaling.prepare(names.of_version(endpoint, version.name), version.deployment)
         for manifest in dependents(endpoint, version, self._settings):
             applied = self._apply(manifest, root)
@@ -94,7 +92,7 @@ class KubernetesWorkloads:
             pods,
             replica_sets=replica_sets,
             events=events,
-            now=datetime.now(UTC),
+            now=self._api.now(),
             unschedulable_patience_seconds=self._settings.unschedulable_patience_seconds,
         )
 

@@ -20,6 +20,10 @@ class LocalClusters:
         message = "nothing runs" if pid is None else f"supervisor {pid} in {self._home.root}"
         return ClusterStatus("local", pid is not None, message)
 
+    def check(self) -> tuple[str, ...]:
+        """Nothing: a home has what it needs."""
+        return ()
+
     def ensure(self) -> ClusterStatus:
         """Raises PermanentError ``supervisor.not_started`` or ``disk.*``."""
         ensure_supervisor(self._home)

@@ -93,9 +93,16 @@ class LocalTraffic:
             self._acknowledged(files).put(LISTENERS, listeners)
         return endpoint.with_port(port)
 
-    def apply(self, endpoint: Endpoint) -> datetime:
-        """See Traffic. While Envoy is down it is written for its next start, and raised as
-        GatewayDownError ``gateway.down``."""
+    def difference(self, endpoint: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing: a gateway here has no more to it than the plan says already."""
+        return ()
+
+    def apply(self, endpoint: Endpoint, revision: int = 0) -> datetime:  # noqa: ARG002
+        """See Traffic. Who reads documents here reads the newest.
+
+        While Envoy is down it is written for its next start, and raised as GatewayDownError
+        ``gateway.down``.
+        """
         files = self._existing(endpoint.name)
         versions = endpoint.versions
         with files.lock():
@@ -127,7 +134,7 @@ class LocalTraffic:
             acknowledged.put(CLUSTERS, clusters)
         return effective_at
 
-    def withdraw(self, endpoint: Endpoint) -> datetime:
+    def withdraw(self, endpoint: Endpoint, revision: int = 0) -> datetime:  # noqa: ARG002
         """See Traffic. Clusters and listeners stay: without them what is under way breaks off."""
         files = self._existing(endpoint.name)
         with files.lock():

@@ -27,8 +27,9 @@ class LocalState:
         self._home = Home(home)
 
     def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:  # noqa: ARG002
-        """Always the newest. Raises PermanentError ``state.corrupt``, naming the file, or ``state.unreadable``, and
-        UserError ``endpoint.bad_name``."""
+        """Always the newest. Raises PermanentError ``state.corrupt``, naming the file, or
+        ``state.unreadable``, and UserError ``endpoint.bad_name``.
+        """
         path = self._folder(endpoint) / "state.json"
         try:
             return EndpointDocument.model_validate_json(path.read_bytes())

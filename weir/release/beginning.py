@@ -13,6 +13,7 @@ from weir.holding import same_process
 from weir.ports import Platform
 from weir.release import transitions
 from weir.release.ledger import ATTEMPTS, Ledger, contended, living_holder, unknown_endpoint
+from weir.release.mending import mend
 from weir.release.opening import opened
 from weir.spec.load import Loaded
 
@@ -24,6 +25,8 @@ class Begun:
     ledger: Ledger | None
     past: PastRelease | None = None
     taken_over: bool = False
+    mended: tuple[str, ...] = ()
+    """What was put back of an endpoint whose release had ended before, in words."""
 
 
 def begin(
@@ -44,13 +47,15 @@ def begin(
     for _ in range(ATTEMPTS):
         document = platform.state.read(name)
         if document is None:
+            # Where the document is to be kept may have to be made first.
+            platform.clusters.ensure()
             _refuse_if_lost(platform, name)
         else:
             refuse_if_held(platform, document, holder)
             past = ended_before(document, loaded, deploy_only=deploy_only)
             if past is not None and not (again and past.outcome is not Outcome.PROMOTED):
                 catch_up(platform, document)
-                return Begun(ledger=None, past=past)
+                return Begun(ledger=None, past=past, mended=mend(platform, document))
         wanted = opened(
             document,
             loaded,
@@ -97,7 +102,7 @@ def catch_up(platform: Platform, document: EndpointDocument) -> None:
     """
     if document.split_applied_at is not None or document.endpoint.split is None:
         return
-    at = platform.traffic.apply(document.endpoint)
+    at = platform.traffic.apply(document.endpoint, document.revision)
     with contextlib.suppress(StateConflict):
         platform.state.write(transitions.acknowledged(document, at))
 

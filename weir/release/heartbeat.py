@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from weir.document import EndpointDocument
 from weir.errors import EndpointBusy, WeirError
 from weir.ports import Platform
-from weir.release import transitions
-from weir.release.ledger import Ledger
+from weir.release.ledger import Hold
 
 BEAT_SECONDS = 30.0
 """Three may be missed: see ``holding.HEARTBEAT_LIFE``."""
@@ -23,17 +22,17 @@ THREAD = "weir-heartbeat"
 
 @contextmanager
 def beating(
-    platform: Platform, ledger: Ledger, *, every_seconds: float = BEAT_SECONDS
+    platform: Platform, hold: Hold, *, every_seconds: float = BEAT_SECONDS
 ) -> Iterator[None]:
-    """While the block lasts, the ledger's holder stays alive to every host.
+    """While the block lasts, the holder of a release or a removal stays alive to every host.
 
     Whoever takes the hold just now has written its first heartbeat, so the first beat comes
-    ``every_seconds`` later. When the hold is lost or the release has ended, there is no beat any
+    ``every_seconds`` later. When the hold is lost or what it was of has ended, there is no beat any
     more; the main thread finds out by itself.
     """
     over = threading.Event()
     thread = threading.Thread(
-        target=_beat, args=(platform, ledger, over, every_seconds), name=THREAD, daemon=True
+        target=_beat, args=(platform, hold, over, every_seconds), name=THREAD, daemon=True
     )
     thread.start()
     try:
@@ -43,14 +42,14 @@ def beating(
         thread.join(LAST_BEAT_SECONDS)
 
 
-def _beat(platform: Platform, ledger: Ledger, over: threading.Event, every_seconds: float) -> None:
+def _beat(platform: Platform, hold: Hold, over: threading.Event, every_seconds: float) -> None:
     def alive(document: EndpointDocument) -> EndpointDocument:
         # A beat that a slow store held up until after the block changes nothing any more.
-        return document if over.is_set() else transitions.alive(document, platform.clock.now())
+        return document if over.is_set() else hold.alive(document, platform.clock.now())
 
     while not over.wait(every_seconds):
         try:
-            ledger.update(alive)
+            hold.update(alive)
         except EndpointBusy:
             return
         except WeirError as error:

@@ -1,23 +1,26 @@
-"""The endpoint's document in the hands of one release: read, change, write, fenced."""
+"""The endpoint's document in the hands of who works on it: read, change, write, fenced."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from datetime import datetime
 
 from weir.document import EndpointDocument, Holder, Release
 from weir.errors import EndpointBusy, StateConflict, UserError
 from weir.holding import same_process
 from weir.ports import Platform, State
+from weir.release import transitions
 
 Change = Callable[[EndpointDocument], EndpointDocument]
 ATTEMPTS = 20
 
 
-class Ledger:
-    """Changes of one endpoint's document by one holder.
+class Hold(ABC):
+    """Changes of one endpoint's document by one holder, for as long as he has it in hand.
 
     Every write is a compare-and-swap. When somebody else wrote in between, the change is made
-    anew on what they wrote, but only while the release still belongs to this holder.
+    anew on what they wrote, but only while the hold still is this holder's.
     """
 
     def __init__(self, state: State, endpoint: str, holder: Holder) -> None:
@@ -25,22 +28,18 @@ class Ledger:
         self.endpoint = endpoint
         self.holder = holder
 
-    def read(self) -> EndpointDocument:
-        """The document now. Raises UserError ``endpoint.unknown``."""
-        document = self._state.read(self.endpoint)
+    def read(self, *, fresh: bool = False) -> EndpointDocument:
+        """The document now, for ``fresh`` see State. Raises UserError ``endpoint.unknown``."""
+        document = self._state.read(self.endpoint, fresh=fresh)
         if document is None:
             raise unknown_endpoint(self.endpoint, self._state.endpoints())
         return document
-
-    def release(self) -> Release:
-        """The release under way, which has to be this holder's."""
-        return self._held(self.read())
 
     def update(self, change: Change) -> EndpointDocument:
         """Write ``change`` of the newest document. Raises EndpointBusy when the hold is lost."""
         for _ in range(ATTEMPTS):
             document = self.read()
-            self._held(document)
+            self.require(document)
             changed = change(document)
             if changed == document:
                 return document
@@ -49,6 +48,28 @@ class Ledger:
             except StateConflict:
                 continue
         raise contended(self.endpoint)
+
+    @abstractmethod
+    def require(self, document: EndpointDocument) -> None:
+        """Raise EndpointBusy unless this holder has the endpoint of ``document`` in hand."""
+
+    @abstractmethod
+    def alive(self, document: EndpointDocument, now: datetime) -> EndpointDocument:
+        """``document`` with this holder's heartbeat at ``now``."""
+
+
+class Ledger(Hold):
+    """A release in the hands of its holder."""
+
+    def release(self, *, fresh: bool = False) -> Release:
+        """The release under way, which has to be this holder's."""
+        return self._held(self.read(fresh=fresh))
+
+    def require(self, document: EndpointDocument) -> None:
+        self._held(document)
+
+    def alive(self, document: EndpointDocument, now: datetime) -> EndpointDocument:
+        return transitions.alive(document, now)
 
     def _held(self, document: EndpointDocument) -> Release:
         release = document.release
@@ -62,6 +83,30 @@ class Ledger:
                 where=f"endpoint {self.endpoint}",
             )
         return release
+
+
+class RemovalHold(Hold):
+    """The removal of an endpoint, or of one version of it, in the hands of its holder."""
+
+    def newest(self) -> EndpointDocument:
+        """The newest document, of which this holder still removes something."""
+        document = self.read(fresh=True)
+        self.require(document)
+        return document
+
+    def require(self, document: EndpointDocument) -> None:
+        removal = document.removal
+        if removal is None or not same_process(removal.holder, self.holder):
+            by = f"by {removal.holder}" if removal else "already"
+            raise EndpointBusy(
+                "removal.hold_lost",
+                f"the removal was taken over or ended {by}.",
+                remedy=f"See how it stands: weir status {self.endpoint}.",
+                where=f"endpoint {self.endpoint}",
+            )
+
+    def alive(self, document: EndpointDocument, now: datetime) -> EndpointDocument:
+        return transitions.still_removing(document, now)
 
 
 def living_holder(platform: Platform, document: EndpointDocument) -> Holder | None:

@@ -99,7 +99,9 @@ def roll_back_now(
     except PermanentError:
         control = document.endpoint.control
         if control is not None:
-            platform.traffic.apply(document.endpoint.with_split(Split.everything_to(control)))
+            back = document.endpoint.with_split(Split.everything_to(control))
+            platform.traffic.reclaim(endpoint)
+            platform.traffic.apply(back, document.revision)
         raise
 
 

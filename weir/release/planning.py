@@ -83,7 +83,13 @@ def _object_lines(platform: Platform, loaded: Loaded) -> list[str]:
     spec = loaded.spec
     image = platform.images.digest(build_context(platform, spec, loaded.directory))
     version = version_of(spec, image, loaded.digest)
-    return [f"  {line}" for line in platform.workloads.difference(spec.endpoint.name, version)]
+    name = spec.endpoint.name
+    found = (
+        *platform.clusters.check(),
+        *platform.traffic.difference(name),
+        *platform.workloads.difference(name, version),
+    )
+    return [f"  {line}" for line in found]
 
 
 def _rollout_lines(

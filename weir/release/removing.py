@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from weir.document import EndpointDocument, Holder, Removal
-from weir.errors import StateConflict, UserError
-from weir.holding import same_process, this_process
+from weir.endpoint import Endpoint
+from weir.errors import EndpointBusy, StateConflict, UserError
+from weir.holding import this_process
 from weir.ports import Platform
 from weir.readiness import await_idle
 from weir.release import transitions
 from weir.release.beginning import refuse_if_held
+from weir.release.heartbeat import beating
 from weir.release.housekeeping import forget_unused_images
-from weir.release.ledger import ATTEMPTS, contended
-from weir.release.operator import read, write
+from weir.release.ledger import ATTEMPTS, RemovalHold, contended
+from weir.release.operator import read
 
 
 def is_lost(platform: Platform, endpoint: str) -> bool:
@@ -26,35 +31,55 @@ def remove_endpoint(platform: Platform, endpoint: str) -> None:
     """Replicas, gateway, keys and state are gone; idempotent.
 
     Also what is left of an endpoint whose document is lost. Nobody can release to it meanwhile.
-    Raises EndpointBusy while a living process releases to it or removes it.
+    Raises EndpointBusy while a living process releases to it or removes it, and
+    ``removal.hold_lost`` when another has taken the removal over.
     """
-    document = None if is_lost(platform, endpoint) else _marked(platform, endpoint, None)
-    # Replicas first, while the gateway can still answer what they are working on.
-    for version in platform.workloads.versions(endpoint):
-        platform.workloads.remove(endpoint, version)
-    platform.traffic.remove(endpoint)
-    if document is not None and document.removal is not None:
-        _forget(platform, endpoint, document.removal.holder)
+    if is_lost(platform, endpoint):
+        _remove_all(platform, endpoint, lambda: _require_lost(platform, endpoint))
+    else:
+        hold = _marked(platform, endpoint, None)
+        with beating(platform, hold):
+            _remove_all(platform, endpoint, hold.newest)
+            _forget(platform, hold)
     forget_unused_images(platform)
 
 
-def _forget(platform: Platform, endpoint: str, holder: Holder) -> None:
-    """The document is gone, also when it was written meanwhile, as long as ``holder`` removes it.
+def _remove_all(platform: Platform, endpoint: str, require: Callable[[], object]) -> None:
+    """Whatever runs of the endpoint is gone. ``require`` raises when that is not ours to do."""
+    # Replicas first, while the gateway can still answer what they are working on.
+    for version in platform.workloads.versions(endpoint):
+        require()
+        platform.workloads.remove(endpoint, version)
+    require()
+    platform.traffic.remove(endpoint)
 
-    The heartbeat of a process that was taken for dead may come in between.
+
+def _require_lost(platform: Platform, endpoint: str) -> None:
+    if platform.state.read(endpoint, fresh=True) is not None:
+        raise EndpointBusy(
+            "removal.hold_lost",
+            "it was removed by another process and has begun anew.",
+            remedy=f"See how it stands: weir status {endpoint}.",
+            where=f"endpoint {endpoint}",
+        )
+
+
+def _forget(platform: Platform, hold: RemovalHold) -> None:
+    """The document is gone, also when it was written meanwhile, as long as the hold is ours.
+
+    A heartbeat may come in between, ours or that of a process that was taken for dead.
     """
     for _ in range(ATTEMPTS):
-        document = platform.state.read(endpoint)
+        document = platform.state.read(hold.endpoint, fresh=True)
         if document is None:
             return
-        if document.removal is None or not same_process(document.removal.holder, holder):
-            raise contended(endpoint)
+        hold.require(document)
         try:
             platform.state.remove(document)
         except StateConflict:
             continue
         return
-    raise contended(endpoint)
+    raise contended(hold.endpoint)
 
 
 def remove_version(platform: Platform, endpoint: str, version: str) -> None:
@@ -62,23 +87,45 @@ def remove_version(platform: Platform, endpoint: str, version: str) -> None:
 
     Raises UserError ``version.unknown`` or ``version.under_release``, PermanentError
     ``endpoint.version_takes_traffic``, and EndpointBusy while a living process works on the
-    endpoint.
+    endpoint, also ``removal.hold_lost`` when one does by now.
     """
-    document = _marked(platform, endpoint, version)
-    trimmed = document.endpoint.without_version(version)
-    platform.traffic.withdraw(trimmed)
-    await_idle(platform, document.endpoint, version)
-    platform.workloads.remove(endpoint, version)
-    platform.traffic.apply(trimmed)
-    write(
-        platform,
-        endpoint,
-        lambda document: transitions.without_version(document, version).changed(removal=None),
-    )
+    hold = _marked(platform, endpoint, version)
+    with beating(platform, hold):
+        going = hold.newest().endpoint
+        _put(platform, hold, platform.traffic.withdraw, version)
+        await_idle(platform, going, version)
+        hold.newest()
+        platform.workloads.remove(endpoint, version)
+        _put(platform, hold, platform.traffic.apply, version)
+        hold.update(
+            lambda document: transitions.without_version(document, version).changed(removal=None)
+        )
 
 
-def _marked(platform: Platform, endpoint: str, version: str | None) -> EndpointDocument:
-    """The document, written, that says what is being removed, and by this process."""
+def _put(
+    platform: Platform,
+    hold: RemovalHold,
+    put: Callable[[Endpoint, int], datetime],
+    version: str,
+) -> None:
+    """Have the gateway follow, by ``put``, the endpoint as it is by now, without ``version``.
+
+    A process that was taken over in the midst of that finds out right after, and puts the gateway
+    where the newest document wants it.
+    """
+    document = hold.newest()
+    put(document.endpoint.without_version(version), document.revision)
+    try:
+        hold.newest()
+    except EndpointBusy:
+        wanted = hold.read(fresh=True)
+        if wanted.endpoint.split is not None:
+            platform.traffic.apply(wanted.endpoint, wanted.revision)
+        raise
+
+
+def _marked(platform: Platform, endpoint: str, version: str | None) -> RemovalHold:
+    """The document says what is being removed, and by this process."""
     holder = this_process("", platform.clock.now())
     for _ in range(ATTEMPTS):
         document = read(platform, endpoint)
@@ -86,9 +133,10 @@ def _marked(platform: Platform, endpoint: str, version: str | None) -> EndpointD
         if version is not None:
             _require_removable(document, version)
         try:
-            return platform.state.write(_with_removal(document, holder, version))
+            platform.state.write(_with_removal(document, holder, version))
         except StateConflict:
             continue
+        return RemovalHold(platform.state, endpoint, holder)
     raise contended(endpoint)
 
 

@@ -212,20 +212,27 @@ def _apply(platform: Platform, ledger: Ledger, endpoint: Endpoint) -> datetime:
 
 
 def _put(
-    platform: Platform, ledger: Ledger, put: Callable[[Endpoint], datetime], endpoint: Endpoint
+    platform: Platform,
+    ledger: Ledger,
+    put: Callable[[Endpoint, int], datetime],
+    endpoint: Endpoint,
 ) -> datetime:
     """Have the gateway follow ``endpoint`` by ``put``.
 
     A process that was taken over while it slept may come here with a split of the past. It finds
     out right after, and puts the gateway where the newest document wants it.
     """
-    at = put(endpoint)
+    try:
+        at = put(endpoint, ledger.read().revision)
+    except StateConflict:
+        ledger.release(fresh=True)
+        raise
     try:
         ledger.release()
     except EndpointBusy:
-        newest = ledger.read().endpoint
-        if newest.split is not None:
-            platform.traffic.apply(newest)
+        newest = ledger.read(fresh=True)
+        if newest.endpoint.split is not None:
+            platform.traffic.apply(newest.endpoint, newest.revision)
         raise
     return at
 
@@ -321,7 +328,7 @@ def stand_back(platform: Platform, ledger: Ledger) -> Split | None:
         except (EndpointBusy, StateConflict):
             raise
         except PermanentError:
-            platform.traffic.apply(document.endpoint.with_split(everything))
+            platform.traffic.apply(document.endpoint.with_split(everything), document.revision)
             raise
     apply_split(platform, ledger)
     ledger.update(transitions.left)

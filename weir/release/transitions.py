@@ -77,6 +77,14 @@ def alive(document: EndpointDocument, now: datetime) -> EndpointDocument:
     return _changed(document, release=release.changed(holder=beating(release.holder, now)))
 
 
+def still_removing(document: EndpointDocument, now: datetime) -> EndpointDocument:
+    """Who removes something works at ``now``; nothing else changes."""
+    removal = document.removal
+    if removal is None:
+        return document
+    return _changed(document, removal=removal.changed(holder=beating(removal.holder, now)))
+
+
 def observed(
     document: EndpointDocument,
     rollout: RolloutState,

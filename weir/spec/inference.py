@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from weir.spec.base import Part
 
@@ -39,8 +39,22 @@ class Inference(Part):
     scoring_path: str = Field("/score", pattern=r"^/", description="Path that scores a request.")
     health_path: str = Field("/", pattern=r"^/", description="Path that answers 200 when healthy.")
     environment_variables: dict[str, str] = Field(
-        default_factory=dict, description="Set for every replica; no place for secrets."
+        default_factory=dict,
+        description="Set for every replica, as it is written here; no place for secrets.",
     )
+
+    @field_validator("environment_variables")
+    @classmethod
+    def _can_be_set(cls, given: dict[str, str]) -> dict[str, str]:
+        # What no operating system can hand to a process; a name may be anything else.
+        for name, value in given.items():
+            if not name:
+                raise ValueError("the name of a variable is empty")
+            if "=" in name:
+                raise ValueError(f"the name {name!r} has a =; a variable's name cannot")
+            if "\0" in name + value:
+                raise ValueError(f"{name!r} has a character of code 0; a variable cannot")
+        return given
 
     @model_validator(mode="after")
     def _one_server(self) -> Self:
@@ -49,6 +63,8 @@ class Inference(Part):
             raise ValueError("give exactly one of entry_script and command, or an image")
         if self.command is not None and not self.command:
             raise ValueError("command is empty; give the program and its arguments")
+        if any("\0" in argument for argument in self.command or ()):
+            raise ValueError("command has a character of code 0; an argument cannot")
         return self
 
     def is_image_alone(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from weir.spec.problems import Problem
+from weir.spec.text import whole_characters
 
 Path = tuple[str | int, ...]
 """Where a value stands: field names and list indices from the top of the file."""
@@ -132,7 +133,7 @@ class _Reading:
             if not isinstance(key, yaml.ScalarNode):
                 self.problem(key, path, "has a field whose name is not text")
                 continue
-            name = str(key.value)
+            name = self.whole(key, path)
             here = (*path, name)
             if name == "<<":
                 self.problem(key, path, "merges another mapping by <<; write its fields out")
@@ -145,7 +146,7 @@ class _Reading:
     def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         if node.tag not in _CORE_TAGS:
             return self.problem(node, path, f"has the tag {node.tag}; tags are not allowed here")
-        text = str(node.value)
+        text = self.whole(node, path)
         self.source.texts[path] = text
         kind = node.tag.rsplit(":", 1)[1]
         try:
@@ -161,6 +162,19 @@ class _Reading:
             # A tag written by hand (!!int two), or more digits than Python converts.
             return self.problem(node, path, f"is not of the kind that its tag {kind} says")
         return text
+
+    def whole(self, node: yaml.ScalarNode, path: Path) -> str:
+        """The scalar's text. JSON writes a character beyond U+FFFF as two escapes."""
+        try:
+            return whole_characters(str(node.value))
+        except ValueError:
+            self.problem(
+                node,
+                path,
+                "has an escape between \\ud800 and \\udfff, which is half a character; write the"
+                " character itself",
+            )
+            return ""
 
     def problem(self, node: yaml.Node, path: Path, message: str) -> None:
         line = node.start_mark.line + 1

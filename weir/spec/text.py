@@ -11,9 +11,33 @@ _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u20
 """Control characters, line separators, and what turns the direction of text."""
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
 def printable(text: str) -> str:
     """``text`` on one line; a file may come from anywhere, and nothing in it steers a terminal."""
     return _STEERING.sub("?", text)
+
+
+def printable_line(text: str) -> str:
+    """A line that a program wrote, such as one of a log: without its colours, tabs as spaces."""
+    return printable(_COLOUR.sub("", text).expandtabs(4))
+
+
+def printable_lines(text: str) -> str:
+    """``printable_line`` of each line."""
+    return "\n".join(map(printable_line, text.split("\n")))
+
+
+def whole_characters(text: str) -> str:
+    """``text`` with the two halves of a character, as JSON escapes it, put together.
+
+    Raises ValueError for a half alone.
+    """
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ValueError("half a character") from None
 
 
 def read_text(path: Path, shown_path: str, kind: str) -> str:

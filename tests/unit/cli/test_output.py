@@ -1,118 +1,47 @@
-"""Commands in what is printed are for the platform that the process is about."""
+"""What a cluster or a log says does not steer the terminal that weir prints to."""
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 
 import pytest
-from rich.table import Table
-from typer.testing import CliRunner
+from rich.console import Console
 
-from weir.cli import output
-from weir.cli.lookout import _no_log
-from weir.cli.main import app
-from weir.cli.opening import note_platform
-from weir.cli.output import PlatformConsole, ProgressHandler, with_platform
-from weir.errors import UserError
+from weir.cli import lookout, output
+from weir.errors import PermanentError
+from weir.spec.text import printable_line, printable_lines
+
+EVIL = "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\x07 \x9b2J \x7f \u202e"
 
 
-@pytest.fixture(autouse=True)
-def _this_machine_again() -> Iterator[None]:
-    yield
-    output.speak_of("")
+def is_harmless(text: str) -> bool:
+    return not any(one in text for one in "\x1b\x07\x9b\x7f\u202e\x08\r")
 
 
-def printed(*objects: object, terminal: bool = False) -> str:
+def test_a_line_loses_its_colours_and_what_steers() -> None:
+    assert printable_line(EVIL) == "red ?[2J?]0;title? ?2J ? ?"
+    assert printable_line("a\tb") == "a   b"
+    assert printable_lines("a\n\x1b[1mb\nc") == "a\nb\nc"
+
+
+def test_an_error_is_printed_without_what_steers(capsys: pytest.CaptureFixture[str]) -> None:
+    output.complain(PermanentError("a.b", f"first\n    {EVIL}", remedy="Do."))
+    told = capsys.readouterr().err
+    assert is_harmless(told)
+    assert "first\n    red" in told
+
+
+def test_progress_is_printed_without_what_steers() -> None:
     written = io.StringIO()
-    console = PlatformConsole(
-        file=written, highlight=False, soft_wrap=True, emoji=False, force_terminal=terminal
-    )
-    console.print(*objects)
-    return written.getvalue()
+    handler = output.ProgressHandler(Console(file=written))
+    handler.emit(logging.LogRecord("weir.progress", logging.INFO, "", 0, EVIL, None, None))
+    assert is_harmless(written.getvalue())
+    assert "title" in written.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        ("weir status fraud.", "weir status --platform kubernetes fraud."),
-        (
-            "weir resume fraud takes it back, weir rollback fraud ends it",
-            "weir resume --platform kubernetes fraud takes it back,"
-            " weir rollback --platform kubernetes fraud ends it",
-        ),
-        ("See weir logs.", "See weir logs --platform kubernetes."),
-        ("weir release FILE --platform other", "weir release FILE --platform other"),
-        (
-            "docker build --platform linux\nweir keys fraud",
-            "docker build --platform linux\nweir keys --platform kubernetes fraud",
-        ),
-        ("weir up, weir down, weir demo", "weir up, weir down, weir demo"),
-        ("examples/weir release-v2 weir released", "examples/weir release-v2 weir released"),
-    ],
-)
-def test_a_command_names_the_platform_of_the_process(words: str, shown: str) -> None:
-    assert with_platform(words) == words
-    note_platform("kubernetes")
-    assert with_platform(words) == shown
-    assert with_platform(shown) == shown
-    note_platform("local")
-    assert with_platform(words) == words
-
-
-def test_a_context_with_signs_of_the_shell_and_of_markup_stays_one_word() -> None:
-    note_platform("kubernetes:my [b] context:bug:")
-    words = "weir plan --platform 'kubernetes:my [b] context:bug:'"
+def test_what_status_shows_is_without_what_steers() -> None:
     written = io.StringIO()
-    told = logging.LogRecord("weir.progress", logging.INFO, "", 0, "weir plan", None, None)
-    ProgressHandler(
-        PlatformConsole(file=written, highlight=False, soft_wrap=True, emoji=False)
-    ).emit(told)
-    assert words in written.getvalue()
-
-
-def test_markup_and_tables_are_left_whole() -> None:
-    note_platform("kubernetes")
-    table = Table.grid()
-    table.add_row("weir status fraud")
-    assert printed("[bold]fraud[/]: weir pause fraud") == (
-        "fraud: weir pause --platform kubernetes fraud\n"
-    )
-    assert "weir status fraud" in printed(table)
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_names_it_in_a_terminal_and_elsewhere(terminal: bool) -> None:
-    note_platform("kubernetes")
-    written = io.StringIO()
-    console = PlatformConsole(file=written, force_terminal=terminal, width=120, highlight=False)
-    told = logging.LogRecord("weir.progress", logging.INFO, "", 0, "weir logs fraud", None, None)
-    ProgressHandler(console).emit(told)
-    assert "weir logs --platform kubernetes fraud" in written.getvalue()
-
-
-def test_a_complaint_names_it(capsys: pytest.CaptureFixture[str]) -> None:
-    note_platform("weir-kubernetes-cluster/prod")
-    error = UserError("a.b", "no.", remedy="Run weir release FILE.")
-    output.complain(error)
-    assert "weir release --platform weir-kubernetes-cluster/prod FILE." in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", [("status",), ("pause", "fraud"), ("release", "nowhere.yaml")])
-def test_a_misspelt_platform_is_refused_before_anything_is_asked(command: tuple[str, ...]) -> None:
-    refused = CliRunner().invoke(app, [*command, "--platform", "kubernets"]).exception
-    assert isinstance(refused, UserError)
-    assert "did you mean kubernetes?" in refused.message
-
-
-def test_a_version_without_a_log_may_be_gone_where_logs_go_with_pods() -> None:
-    known = ["v1", "v2"]
-    assert _no_log("fraud", "v3", known, keeps=False).message == (
-        "version v3 has written no log, or was removed and its log went with its pods; the versions"
-        " are v1, v2."
-    )
-    assert _no_log("fraud", "v2", known, keeps=False).message == (
-        "version v2 has written no log; the versions are v1, v2."
-    )
-    assert _no_log("fraud", "v3", [], keeps=True).message == "version v3 has written no log."
+    found = {"endpoint": "fraud", "error": f"one\n{EVIL}"}
+    Console(file=written).print(lookout._picture([found]))
+    assert is_harmless(written.getvalue())

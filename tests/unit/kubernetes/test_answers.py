@@ -41,7 +41,8 @@ def body(message: str = "words", **more: object) -> str:
     ],
 )
 def test_every_status_has_its_reason(status: int, reason: str, kind: type) -> None:
-    error = refusal(status, body(), "apply Deployment a", "cluster c")
+    more = {"reason": "NotFound"} if status == 404 else {}
+    error = refusal(status, body(**more), "apply Deployment a", "cluster c")
     assert error.reason == reason
     assert isinstance(error, kind)
     assert error.remedy

@@ -48,6 +48,7 @@ def found(
     replica_sets: tuple[Json, ...] = (),
     events: tuple[Json, ...] = (),
     patience_seconds: float = 20,
+    watched_seconds: dict[str, float] | None = None,
 ) -> Finding | None:
     return diagnose(
         deployment() if of is None else of,
@@ -56,6 +57,7 @@ def found(
         events,
         now=NOW,
         unschedulable_patience_seconds=patience_seconds,
+        unschedulable_seconds=watched_seconds,
     )
 
 
@@ -308,6 +310,19 @@ def test_a_pod_without_a_node_is_final_when_no_node_will_come(
     it: Json, events: tuple[Json, ...], final: bool
 ) -> None:
     assert finding(it, events=events).final is final
+
+
+@pytest.mark.parametrize("said", [ago(10_000), ago(0), ago(-10_000)])
+@pytest.mark.parametrize(("watched", "final"), [(0.0, False), (19.9, False), (20.0, True)])
+def test_who_watches_does_not_go_by_clocks(said: str, watched: float, final: bool) -> None:
+    one = unschedulable(lastTransitionTime=said)
+    one["metadata"]["uid"] = "one"
+    assert finding(one, watched_seconds={"one": watched}).final is final
+    assert not finding(one, watched_seconds={}).final
+
+
+def test_a_time_to_come_is_not_final() -> None:
+    assert not finding(unschedulable(lastTransitionTime=ago(-60))).final
 
 
 def test_the_autoscalers_refusal_is_quoted() -> None:

@@ -13,6 +13,7 @@ from weir.kubernetes.following import Following
 class Followed:
     idle: float = 0.0
     has_ended: bool = False
+    is_over: bool = False
 
     def idle_seconds(self) -> float:
         return self.idle
@@ -58,3 +59,13 @@ def test_forgetting_ends_it() -> None:
     followers.forget("a")
     assert followed.has_ended
     assert begun(followers, "a") is not followed
+
+
+def test_what_has_ended_or_died_is_begun_anew() -> None:
+    followers = Followers()
+    first = begun(followers, "a")
+    first.is_over = True
+    assert followers.get("a") is None
+    second = begun(followers, "a")
+    assert second is not first
+    assert followers.get("a") is second

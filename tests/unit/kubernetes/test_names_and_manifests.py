@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,10 +15,13 @@ from tests.builders import endpoint, version
 from weir.endpoint import HUNDREDTHS, Endpoint, Split
 from weir.kubernetes import names
 from weir.kubernetes.differences import difference
+from weir.kubernetes.objects import condition_said
 from weir.kubernetes.pod import cores, megabytes, pod_template
 from weir.kubernetes.rendering import manifests, rendered
 from weir.kubernetes.route_manifests import refusals, route, split_of
 from weir.kubernetes.settings import ClusterSettings, Toleration
+from weir.serving import grace_seconds
+from weir.spec.inference import Inference
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 NAMES = st.from_regex(r"[ab1]([ab1-]{0,61}[ab1])?", fullmatch=True)
@@ -103,9 +108,31 @@ def test_a_pod_may_do_nothing_and_tolerates_what_the_settings_say() -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [Inference(entry_script="s.py"), Inference(command=("serve",)), Inference(image="r/x:1")],
+    ids=["entry script", "command", "image"],
+)
+@pytest.mark.parametrize(
+    ("wait_ms", "scoring_ms", "drained"),
+    [(500, 20_000, 10 + 20.5 + 5), (30_000, 60_000, 10 + 90 + 5), (1, 86_400_000, 10 + 120 + 5)],
+)
+def test_a_server_is_told_to_end_when_all_that_the_guard_let_in_is_answered(
+    inference: Inference, wait_ms: int, scoring_ms: int, drained: float
+) -> None:
+    plan = {
+        "max_request_wait_time": wait_ms,
+        "scoring_timeout_ms": scoring_ms,
+        "replica_max_concurrent_requests": 5,
+    }
+    served = version("v1", **plan).model_copy(update={"inference": inference})
+    spec = pod_template("fraud", served, PLAIN, "d")["spec"]
     (model,) = spec["containers"]
     drain = model["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert spec["terminationGracePeriodSeconds"] > drain
+    assert drain == math.ceil(drained)
+    assert spec["terminationGracePeriodSeconds"] >= drain + grace_seconds(served)
 
 
 def test_a_gpu_version_has_the_gpu_settings_and_others_have_not() -> None:
@@ -139,3 +166,47 @@ def test_a_difference_names_the_field_and_hides_what_is_secret() -> None:
     secret = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"k": "aGlkZGVu"}}
     changed = {**secret, "data": {"k": "b3RoZXI="}}
     assert difference(secret, changed) == ("~ Secret s: data.k",)
+
+
+def deployed(**variables: str) -> dict[str, Any]:
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    containers = [{"name": "model", "image": "i", "env": env}]
+    spec = {"template": {"spec": {"containers": containers}}}
+    return {"kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
+
+
+def test_a_difference_shows_no_value_of_an_environment_variable() -> None:
+    old = deployed(DB_PASSWORD="old-secret", GONE="x-secret", SAME="s")
+    new = deployed(DB_PASSWORD="new-secret", SAME="s", NEW="y-secret")
+    place = "~ Deployment a: spec.template.spec.containers[model].env"
+    assert difference(old, new) == (
+        f"{place}[DB_PASSWORD]: changed",
+        f"{place}[GONE]: removed",
+        f"{place}[NEW]: added",
+    )
+    assert difference(deployed(), new)[0] == f"{place}[DB_PASSWORD]: added"
+    longer = deployed(DB_PASSWORD="new-secret")
+    longer["spec"]["template"]["spec"]["containers"].insert(0, {"name": "b", "env": [{"x": "z"}]})
+    (line,) = difference(old, longer)
+    assert "secret" not in line
+    assert "DB_PASSWORD" not in line
+
+
+def test_what_a_controller_objects_to_is_cut_and_steers_no_terminal() -> None:
+    bad = {
+        "type": "Accepted",
+        "status": "False",
+        "reason": "No\x1b[2J",
+        "message": "a\x1b]0;title\x07\n" + "x" * 1000,
+    }
+    found = {
+        "metadata": {"namespace": "n"},
+        "status": {"parents": [{"parentRef": {"name": "g"}, "conditions": [bad]}]},
+    }
+    is_taken, words = refusals(found, {"name": "g"})
+    assert not is_taken
+    assert words.startswith("Accepted is False: No?[2J, a?]0;title?")
+    assert len(words) <= 300
+    told = condition_said({**bad, "reason": "No"})
+    assert told.startswith("Accepted False (No) a?]0;title?")
+    assert len(told) <= 330

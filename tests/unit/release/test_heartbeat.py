@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -40,41 +41,41 @@ class Store(FakeState):
         self.read_errors: list[Exception] = []
         self.meanwhile: Callable[[], object] = lambda: None
         self._inside = False
-        self._changed = threading.Condition()
+        self.changed = threading.Condition()
 
-    def read(self, endpoint: str) -> EndpointDocument | None:
-        with self._changed:
+    def read(self, endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
+        with self.changed:
             self.reads.append(threading.current_thread().name)
-            self._changed.notify_all()
+            self.changed.notify_all()
             if self.read_errors and threading.current_thread().name == heartbeat.THREAD:
                 raise self.read_errors.pop(0)
-        return super().read(endpoint)
+        return super().read(endpoint, fresh=fresh)
 
     def write(self, document: EndpointDocument) -> EndpointDocument:
         if not self._inside:
             self._inside = True
             self.meanwhile()
             self._inside = False
-        with self._changed:
+        with self.changed:
             if self.write_errors:
                 raise self.write_errors.pop(0)
             written = super().write(document)
             self.writes.append(written)
-            self._changed.notify_all()
+            self.changed.notify_all()
         return written
 
     def await_beat(self, there: World) -> None:
         now = there.clock.now()
-        with self._changed:
-            assert self._changed.wait_for(
+        with self.changed:
+            assert self.changed.wait_for(
                 lambda: bool(self.writes) and self.holder().heartbeat_at == now, PATIENCE_SECONDS
             )
 
     def await_looks(self, count: int) -> None:
         """Until the heartbeat has read ``count`` times more."""
-        with self._changed:
+        with self.changed:
             wanted = self.reads.count(heartbeat.THREAD) + count
-            assert self._changed.wait_for(
+            assert self.changed.wait_for(
                 lambda: self.reads.count(heartbeat.THREAD) >= wanted, PATIENCE_SECONDS
             )
 
@@ -240,11 +241,11 @@ def test_a_beat_that_the_store_held_up_is_not_written_after_the_block(
     reached, goes_on = threading.Event(), threading.Event()
     read = store.read
 
-    def slow(endpoint: str) -> EndpointDocument | None:
+    def slow(endpoint: str, *, fresh: bool = False) -> EndpointDocument | None:
         if threading.current_thread().name == heartbeat.THREAD:
             reached.set()
             assert goes_on.wait(PATIENCE_SECONDS)
-        return read(endpoint)
+        return read(endpoint, fresh=fresh)
 
     vars(store)["read"] = slow
     there.clock.sleep(40)
@@ -387,6 +388,49 @@ def test_a_removal_whose_document_another_removes_by_now_is_told(there: World) -
             removal = document.removal.changed(holder=elsewhere(there, pid=3))
             there.state.write(document.changed(removal=removal))
 
-    with pytest.raises(StateConflict):
+    with pytest.raises(EndpointBusy) as caught:
         removing.remove_endpoint(replace(there.platform, traffic=Another()), "fraud")
+    assert caught.value.reason == "removal.hold_lost"
     assert "fraud" in there.state.documents
+
+
+@pytest.mark.parametrize("version", [None, "v2"])
+def test_a_removal_that_drains_for_ten_minutes_stays_alive_to_other_hosts(
+    there: World, version: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removing, "beating", partial(beating, every_seconds=AT_ONCE))
+    monkeypatch.setattr(removing, "this_process", lambda _, now: elsewhere(there))
+    release(there.platform, loaded("v1"))
+    release(there.platform, loaded("v2"), deploy_only=True)
+    store = store_of(there)
+    refused: list[str] = []
+
+    def has_beaten() -> bool:
+        removal = there.state.documents["fraud"].removal
+        assert removal is not None
+        return removal.holder.heartbeat_at == there.clock.now()
+
+    class Slow:
+        def __getattr__(self, name: str) -> object:
+            return getattr(there.workloads, name)
+
+        def remove(self, endpoint: str, version: str) -> None:
+            for _ in range(20):
+                there.clock.sleep(30)
+                with store.changed:
+                    assert store.changed.wait_for(has_beaten, PATIENCE_SECONDS)
+                with pytest.raises(EndpointBusy) as caught:
+                    beginning.begin(there.platform, loaded("v3"), elsewhere(there, pid=2))
+                refused.append(caught.value.reason)
+            there.workloads.remove(endpoint, version)
+
+    platform = replace(there.platform, workloads=Slow())
+    if version is None:
+        removing.remove_endpoint(platform, "fraud")
+        assert there.state.documents == {}
+    else:
+        removing.remove_version(platform, "fraud", version)
+        assert there.state.documents["fraud"].removal is None
+        assert there.workloads.versions("fraud") == ("v1",)
+    assert set(refused) == {"endpoint.busy"}
+    assert hearts() == []

@@ -63,9 +63,9 @@ class Rough:
         traffic, clock, weather = self.there.traffic, self.there.clock, self.weather
         apply, sleep = traffic.apply, clock.sleep
 
-        def late(endpoint: Endpoint) -> datetime:
+        def late(endpoint: Endpoint, revision: int = 0) -> datetime:
             sleep(weather.some(weather.acknowledged_after_seconds))
-            return apply(endpoint)
+            return apply(endpoint, revision)
 
         def long(seconds: float) -> None:
             sleep(seconds + weather.some(weather.oversleeps_seconds))

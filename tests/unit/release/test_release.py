@@ -344,7 +344,7 @@ def test_a_taken_over_process_puts_the_gateway_where_the_newest_document_wants_i
         def __getattr__(self, name: str) -> Any:
             return getattr(there.traffic, name)
 
-        def apply(self, endpoint: Endpoint) -> Any:
+        def apply(self, endpoint: Endpoint, revision: int = 0) -> Any:
             stale = endpoint.split is not None and endpoint.split.percentile("v2") == 50
             if stale and not slept:
                 slept.append(endpoint)

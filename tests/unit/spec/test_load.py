@@ -98,6 +98,38 @@ def test_a_policy_that_cannot_work_is_refused(tmp_path: Path, addition: str, wor
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ('environment_variables: {"": x}', "the name of a variable is empty"),
+        ('environment_variables: {"A=B": x}', "the name 'A=B' has a =; a variable's name cannot"),
+        ('environment_variables: {"A\\0": x}', "'A\\x00' has a character of code 0"),
+        ('environment_variables: {A: "x\\0"}', "'A' has a character of code 0"),
+    ],
+)
+def test_a_variable_that_no_process_can_be_given_is_refused(
+    tmp_path: Path, addition: str, words: str
+) -> None:
+    text = GOOD.replace("source_directory: src", f"source_directory: src\n  {addition}")
+    (line,) = problems(release(tmp_path, text))
+    assert line.startswith("release.yaml:10: inference.environment_variables: ")
+    assert words in line
+
+
+def test_a_command_that_no_process_can_be_given_is_refused(tmp_path: Path) -> None:
+    command = 'command: [serve, "a\\0"]'
+    (line,) = problems(release(tmp_path, GOOD.replace("entry_script: score.py", command)))
+    assert "command has a character of code 0" in line
+
+
+def test_a_variables_name_may_be_anything_else(tmp_path: Path) -> None:
+    names = ["A B", "1x.y-z", "é", "$(A)"]
+    variables = f"environment_variables: {dict.fromkeys(names, 'x')}"
+    text = GOOD.replace("source_directory: src", f"source_directory: src\n  {variables}")
+    found = load_release(release(tmp_path, text)).spec.inference.environment_variables
+    assert list(found) == names
+
+
 def test_a_step_is_what_its_hundredths_say(tmp_path: Path) -> None:
     path = release(tmp_path, f"{GOOD}rollout:\n  steps: [33.3300000001, 100]\n")
     assert load_release(path).spec.rollout.steps == (33.33, 100)

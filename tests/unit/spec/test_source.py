@@ -63,3 +63,16 @@ def test_a_path_is_written_as_a_user_would() -> None:
 def test_no_text_makes_reading_raise(text: str) -> None:
     source = read_source(text, "r.yaml")
     assert source.data is not None or source.problems
+
+
+def test_a_character_in_two_escapes_is_put_together() -> None:
+    source = read_source('{"a": "ship it \\ud83d\\ude80", "\\ud83d\\ude80": 1}', "r.yaml")
+    assert source.problems == []
+    assert source.data == {"a": "ship it \U0001f680", "\U0001f680": 1}
+
+
+@pytest.mark.parametrize("text", ['a: "\\ud800"', '"\\udfff": 1', 'a: ["x\\ude80\\ud83d"]'])
+def test_half_a_character_is_refused(text: str) -> None:
+    (problem,) = read_source(text, "r.yaml").problems
+    assert "half a character" in str(problem)
+    assert problem.line == 1
