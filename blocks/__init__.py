@@ -1,7 +1,8 @@
 """Prefect blocks: typed settings; the only place where flows choose adapters."""
 
 from blocks.cluster import KubernetesCluster
-from blocks.platform import LOCAL, LocalPlatform, PlatformBlock, load_platform, open_platform
+from blocks.platform import LocalPlatform, PlatformBlock, load_platform, open_platform
+from weir.naming import LOCAL
 
 __all__ = [
     "LOCAL",

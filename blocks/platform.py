@@ -11,11 +11,8 @@ from pydantic import Field
 
 from weir.errors import UserError
 from weir.local.platform import local_platform
+from weir.naming import KUBERNETES, LOCAL, require_platform_name
 from weir.ports import Platform
-
-LOCAL = "local"
-KUBERNETES = "kubernetes"
-"""The cluster of a kubeconfig's current context, or of another: kubernetes:CONTEXT."""
 
 
 class PlatformBlock(Block, ABC):
@@ -53,6 +50,7 @@ def open_platform(reference: str = LOCAL) -> Platform:
 
 def load_platform(reference: str = LOCAL) -> PlatformBlock:
     """The block itself. Raises UserError ``platform.unknown``."""
+    require_platform_name(reference)
     if reference == LOCAL:
         return LocalPlatform()
     kind, _, context = reference.partition(":")

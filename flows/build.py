@@ -15,7 +15,8 @@ def build(endpoint: str, platform: str = "local") -> None:
 
     Args:
         endpoint: Name of the endpoint.
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
     """
     tell_waiting("building the image")
     digest, built = build_image(endpoint, platform)

@@ -14,7 +14,8 @@ def check(endpoint: str, platform: str = "local") -> None:
 
     Args:
         endpoint: Name of the endpoint.
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
     """
     tell_waiting("scoring the samples")
     report = score_samples(endpoint, platform)

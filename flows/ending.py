@@ -148,6 +148,14 @@ def superseded(endpoint: str, by: ModelVersion) -> State[Any]:
     return Completed(name=SUPERSEDED, message=words)
 
 
+def foreseen(error: WeirError) -> State[Any]:
+    """The run fails with one line in its log instead of a traceback.
+
+    Whoever asks for its result gets the error itself.
+    """
+    return Failed(message=str(error), data=error)
+
+
 HELD = "Held"
 SUPERSEDED = "Superseded"
 STATE_NAMES = {

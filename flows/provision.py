@@ -14,7 +14,8 @@ def provision(endpoint: str, platform: str = "local") -> None:
 
     Args:
         endpoint: Name of the endpoint.
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
     """
     tell_waiting(f"starting what is missing of platform {platform}")
     uri = ensure_platform(endpoint, platform)

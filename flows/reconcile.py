@@ -18,7 +18,8 @@ def reconcile(platform: str = "local") -> list[str]:
     the other; the next scheduled run takes those that wait. Returns the endpoints.
 
     Args:
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
     """
     open_platform(platform).clusters.ensure()
     finish_interrupted_commands(platform)

@@ -18,7 +18,7 @@ from flows.provision import provision
 from flows.retire import retire
 from flows.rollout import rollout
 from tasks.holding import opened
-from weir.errors import PermanentError, UserError
+from weir.errors import PermanentError, UserError, WeirError
 from weir.release.heartbeat import beating
 
 
@@ -39,26 +39,30 @@ def release(
             model was registered together with one, or has been released before.
         model: Name of a model in the registry, to be released instead of the file's own model.
         model_version: Version of that model, or `latest`.
-        platform: `local`, or a saved platform block such as `weir-local-platform/lab`.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block such as `weir-local-platform/lab`.
         again: Release content that has been rolled back or has failed before once more.
         deploy_only: Stop after the check, with the version at 0 % of the traffic.
         patience_seconds: Wait so long while another release works on the endpoint. A run that
             waits with a registered version ends when a version is registered after it.
     """
-    begun = begin_release(
-        release_file,
-        model,
-        model_version,
-        platform,
-        again=again,
-        deploy_only=deploy_only,
-        patience_seconds=patience_seconds,
-    )
-    if begun.superseded_by is not None:
-        return ending.superseded(begun.endpoint, begun.superseded_by)
-    if begun.past is not None:
-        return ending.nothing_to_do(begun.endpoint, begun.past)
-    return carry_out(begun.endpoint, platform)
+    try:
+        begun = begin_release(
+            release_file,
+            model,
+            model_version,
+            platform,
+            again=again,
+            deploy_only=deploy_only,
+            patience_seconds=patience_seconds,
+        )
+        if begun.superseded_by is not None:
+            return ending.superseded(begun.endpoint, begun.superseded_by)
+        if begun.past is not None:
+            return ending.nothing_to_do(begun.endpoint, begun.past)
+        return carry_out(begun.endpoint, platform)
+    except WeirError as error:
+        return ending.foreseen(error)
 
 
 def carry_out(endpoint: str, platform: str) -> State[Any]:

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from flows import ending
 from flows.beginning import take_over
 from flows.release import carry_out
+from weir.errors import WeirError
 
 
 @flow(name="resume", on_cancellation=[ending.return_to_control])
@@ -18,8 +19,12 @@ def resume(endpoint: str, platform: str = "local", unpause: bool = True) -> Stat
 
     Args:
         endpoint: Name of the endpoint.
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
         unpause: Go on although a person paused it; the waiting times start anew.
     """
-    take_over(endpoint, platform, unpause=unpause)
-    return carry_out(endpoint, platform)
+    try:
+        take_over(endpoint, platform, unpause=unpause)
+        return carry_out(endpoint, platform)
+    except WeirError as error:
+        return ending.foreseen(error)

@@ -14,7 +14,8 @@ def retire(endpoint: str, platform: str = "local") -> None:
 
     Args:
         endpoint: Name of the endpoint.
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
     """
     gone = drain_and_remove(endpoint, platform)
     if gone:

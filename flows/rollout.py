@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prefect import flow
 
 from tasks.artifacts import Pictures
@@ -9,9 +11,12 @@ from tasks.holding import opened
 from tasks.narration import tell, tell_waiting
 from tasks.traffic import shift_traffic
 from weir.arriving import Misfit, misfit_in
+from weir.document import Release
+from weir.durations import duration
 from weir.release import steps
 from weir.release.observing import observe
 from weir.rollout import Action, Decision, Reason
+from weir.spec.rollout import OnInconclusive
 
 
 @flow(name="rollout")
@@ -20,7 +25,8 @@ def rollout(endpoint: str, platform: str = "local") -> None:
 
     Args:
         endpoint: Name of the endpoint.
-        platform: `local`, or a saved platform block.
+        platform: `local`, `kubernetes` (the kubeconfig's current context),
+            `kubernetes:CONTEXT`, or a saved platform block.
     """
     chosen, ledger = opened(endpoint, platform)
     steps.start_rollout(chosen, ledger)
@@ -42,7 +48,8 @@ def rollout(endpoint: str, platform: str = "local") -> None:
                 f" weir rollback {endpoint} or enough evidence"
             )
         else:
-            tell_waiting(f"{ledger.read().endpoint.split}: {decision.words}")
+            left = how_long(decision, ledger.release(), chosen.clock.now())
+            tell_waiting(f"{ledger.read().endpoint.split}: {decision.words}{left}")
         asked = decision.action is Action.ASK
     if ledger.read().endpoint.split is not None:
         split = shift_traffic(endpoint, platform)
@@ -61,6 +68,28 @@ def tell_misfit(found: Misfit | None, told: Misfit | None) -> Misfit | None:
         return told
     tell(f"the split does not arrive: {found}")
     return found
+
+
+def how_long(decision: Decision, release: Release, now: datetime) -> str:
+    """Where no requests come, or a person is asked: how long that is waited for, and what then."""
+    state, policy = release.rollout, release.spec.rollout
+    if state is None or not (decision.action is Action.ASK or decision.reason is Reason.NO_TRAFFIC):
+        return ""
+    whole = (
+        policy.deadline_seconds + state.paused_seconds - (now - state.started_at).total_seconds()
+    )
+    step = policy.maximum_wait_seconds - (now - state.step_started_at).total_seconds()
+    if policy.on_inconclusive is OnInconclusive.ROLLBACK:
+        seconds, then = min(whole, step), "it is rolled back"
+    elif decision.action is Action.ASK or whole <= step:
+        seconds, then = whole, "it is held"
+    else:
+        seconds, then = step, "it asks what to do"
+    name = release.spec.endpoint.name
+    return (
+        f"; {duration(max(seconds, 0))} more at most, then {then}; weir promote {name} or"
+        f" weir rollback {name} ends it now"
+    )
 
 
 def moves_traffic(decision: Decision) -> bool:

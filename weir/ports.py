@@ -111,12 +111,16 @@ class Keys:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """How a version answered the sample inputs. ``first_failure`` quotes status and body."""
+    """How a version answered the sample inputs. ``first_failure`` quotes status and body.
+
+    ``unanswered`` are those of the ``failed`` that nobody answered at all.
+    """
 
     samples: int
     failed: int = 0
     first_failure: str = ""
     slowest_ms: float = 0.0
+    unanswered: int = 0
 
 
 class Clusters(Protocol):

@@ -67,12 +67,15 @@ def _missing(endpoint: str, version: str) -> VersionUnhealthy:
 
 def _failed(workloads: Workloads, endpoint: str, status: WorkloadStatus) -> VersionUnhealthy:
     version = status.version
-    remedy = status.remedy or "Correct it and release again."
+    # Who has a remedy of its own has no log of a version that is gone, as this one soon is.
+    remedy = status.remedy or (
+        f"Correct it and release again; all output: weir logs {endpoint} {version}."
+    )
     return VersionUnhealthy(
         status.reason,
         f"version {version} does not start: {status.failed}."
         + _last_words(workloads, endpoint, version),
-        remedy=f"{remedy.rstrip('.')}; all output: weir logs {endpoint} {version}.",
+        remedy=remedy,
         where=f"endpoint {endpoint}",
     )
 

@@ -15,6 +15,7 @@ from weir.ports import CheckReport, Keys
 
 VERSION_HEADER = "x-weir-version"
 LONGEST_BODY = 300
+NO_ANSWER = "no answer"
 UNKNOWN_VERSION = "gateway.version_unknown"
 NEWS_SECONDS = 15.0
 """How long a gateway may take to hear of a version that it has been told of."""
@@ -68,7 +69,7 @@ def score_samples(
 
     When ``headers`` force a version, an answer from any other version is a failure too.
     """
-    samples = failed = 0
+    samples = failed = unanswered = 0
     first_failure = ""
     slowest_ms = 0.0
     news_until = time.monotonic() + NEWS_SECONDS
@@ -87,9 +88,14 @@ def score_samples(
             slowest_ms = max(slowest_ms, (time.perf_counter() - begun) * 1000)
             if failure:
                 failed += 1
+                unanswered += failure.startswith(NO_ANSWER)
                 first_failure = first_failure or failure
     return CheckReport(
-        samples=samples, failed=failed, first_failure=first_failure, slowest_ms=slowest_ms
+        samples=samples,
+        failed=failed,
+        first_failure=first_failure,
+        slowest_ms=slowest_ms,
+        unanswered=unanswered,
     )
 
 
@@ -98,10 +104,10 @@ def _failure(session: requests.Session, uri: str, body: bytes, timeout_seconds: 
     try:
         answer = session.post(uri, data=body, timeout=timeout_seconds, allow_redirects=False)
     except requests.Timeout:
-        return f"no answer from {uri} within {timeout_seconds:g} seconds"
+        return f"{NO_ANSWER} from {uri} within {timeout_seconds:g} seconds"
     except requests.RequestException as error:
         # The text of the error may hold the request with its headers; its kind says enough.
-        return f"no answer from {uri}: {type(error).__name__}"
+        return f"{NO_ANSWER} from {uri}: {type(error).__name__}"
     if not 200 <= answer.status_code < 300:
         text = answer.text.strip()
         return f"{answer.status_code}: {text[:LONGEST_BODY]}" if text else str(answer.status_code)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,6 +69,26 @@ def test_a_crash_is_told_at_once_with_its_cause_and_last_lines() -> None:
     assert "Cause: RuntimeError: no such column." in raised.value.message
     assert "worker exits" in raised.value.message
     assert clock.passed_seconds() == 0
+
+
+def test_who_keeps_the_logs_says_how_to_read_them() -> None:
+    with pytest.raises(VersionUnhealthy) as raised:
+        wait(FakeWorkloads(broken={"v2": ("no",)}), FakeClock())
+    assert raised.value.remedy.endswith("; all output: weir logs fraud v2.")
+
+
+class WithARemedy(FakeWorkloads):
+    """As a cluster says it, whose logs go with the pods."""
+
+    def status(self, endpoint: str, version: str) -> WorkloadStatus | None:
+        found = super().status(endpoint, version)
+        return found and replace(found, remedy="Correct the image and release again.")
+
+
+def test_a_platform_with_a_remedy_of_its_own_sends_nobody_to_logs_that_will_be_gone() -> None:
+    with pytest.raises(VersionUnhealthy) as raised:
+        wait(WithARemedy(broken={"v2": ("no",)}), FakeClock())
+    assert raised.value.remedy == "Correct the image and release again."
 
 
 def test_what_a_log_says_steers_no_terminal_and_is_cut() -> None:

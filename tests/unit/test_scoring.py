@@ -75,6 +75,7 @@ def test_an_answer_of_another_version_is_a_failure(tmp_path: Path) -> None:
     with answering(lambda *_: Reply(version="v1")) as server:
         report = score(server.uri, samples(tmp_path, "1"))
     assert (report.failed, report.first_failure) == (1, "200, but from version v1")
+    assert report.unanswered == 0
 
 
 def test_a_redirect_is_a_failure_and_not_followed(tmp_path: Path) -> None:
@@ -100,6 +101,7 @@ def test_no_connection_is_a_failure_that_does_not_show_the_key(tmp_path: Path) -
         uri = f"http://127.0.0.1:{unheard.getsockname()[1]}/score"
         report = score(uri, samples(tmp_path, "1"))
     assert (report.failed, report.first_failure) == (1, f"no answer from {uri}: ConnectionError")
+    assert report.unanswered == 1
 
 
 def test_silence_is_a_failure_after_the_time_given() -> None:
@@ -108,6 +110,7 @@ def test_silence_is_a_failure_after_the_time_given() -> None:
         report = score_samples(server.uri, {}, iter([b"1"]), timeout_seconds=0.1)
         held_back.set()
     assert report.first_failure == f"no answer from {server.uri} within 0.1 seconds"
+    assert report.unanswered == 1
 
 
 def test_without_a_gateway_scoring_may_be_tried_again(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from weir.cli.opening import LOCAL, OnPlatform, open_platform
-from weir.cli.output import escape, out
+from weir.cli.output import escape, out, with_platform
 from weir.errors import PermanentError, UserError
 from weir.ports import Platform
 from weir.release import operator
@@ -87,13 +87,13 @@ def _overview(platform: Platform, name: str) -> dict[str, Any] | None:
 
 def _picture(endpoints: list[dict[str, Any]]) -> RenderableType:
     if not endpoints:
-        return Text("no endpoints yet; weir release FILE makes one, weir demo shows how")
+        return _words("no endpoints yet; weir release FILE makes one, weir demo shows how")
     return Group(*(_endpoint(found) for found in endpoints))
 
 
 def _words(text: str, style: str = "") -> Text:
-    """What may come from a cluster or from a log."""
-    return Text(printable_lines(text), style=style)
+    """What may come from a cluster or from a log; commands in it are for the platform shown."""
+    return Text(with_platform(printable_lines(text)), style=style)
 
 
 def _endpoint(found: dict[str, Any]) -> RenderableType:
@@ -192,14 +192,21 @@ def logs(
     for name in [version] if version else known:
         found = chosen.workloads.logs(endpoint, name, lines)
         if not found:
-            raise UserError(
-                "logs.none",
-                f"version {name} has written no log; the versions are"
-                f" {', '.join(known) or 'none yet'}.",
-                remedy=f"weir status {endpoint} shows what runs.",
-                where=f"endpoint {endpoint}",
-            )
+            raise _no_log(endpoint, name, known, keeps=chosen.name == LOCAL)
         for replica, written in found.items():
             out.print(f"[bold]{escape(printable_line(replica))}[/]")
             for line in written:
-                out.print(f"  {escape(printable_line(line))}")
+                # What it says of weir's commands is its own.
+                out.print(Text(f"  {printable_line(line)}"))
+
+
+def _no_log(endpoint: str, version: str, known: list[str], *, keeps: bool) -> UserError:
+    """``keeps`` is whether the platform keeps the log of a version that it has removed."""
+    gone = "" if keeps or version in known else ", or was removed and its log went with its pods"
+    there = f"; the versions are {', '.join(known)}" if known else ""
+    return UserError(
+        "logs.none",
+        f"version {version} has written no log{gone}{there}.",
+        remedy=f"weir status {endpoint} shows what runs.",
+        where=f"endpoint {endpoint}",
+    )

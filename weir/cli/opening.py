@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from weir.cli import prefect_settings
+from weir.cli import output, prefect_settings
 from weir.local.platform import local_platform
+from weir.naming import LOCAL, require_platform_name
 from weir.ports import Platform
 
-LOCAL = "local"
+__all__ = ["LOCAL", "OnPlatform", "note_platform", "open_platform"]
 
 OnPlatform = Annotated[
     str,
@@ -29,6 +30,7 @@ def open_platform(reference: str = LOCAL) -> Platform:
 
     Prefect is loaded for a block only. Raises UserError ``platform.unknown``.
     """
+    note_platform(reference)
     if reference == LOCAL:
         return local_platform()
     prefect_settings.choose_api()
@@ -37,6 +39,10 @@ def open_platform(reference: str = LOCAL) -> Platform:
     return blocks.open_platform(reference)
 
 
-def option(reference: str) -> str:
-    """What has to be added to a command to mean the same platform."""
-    return "" if reference == LOCAL else f" --platform {reference}"
+def note_platform(reference: str) -> None:
+    """Whatever this process prints is about ``reference`` from now on.
+
+    Raises UserError ``platform.unknown`` for a name that can be none, at once.
+    """
+    require_platform_name(reference)
+    output.speak_of("" if reference == LOCAL else reference)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from weir.cli.opening import LOCAL, OnPlatform, open_platform, option
+from weir.cli.opening import LOCAL, OnPlatform, open_platform
 from weir.cli.output import err, escape, out
 from weir.cli.runs import run_resume
 from weir.document import OperatorAction, Outcome, PastRelease
@@ -88,8 +88,7 @@ def pause(endpoint: Endpoint, platform: OnPlatform = LOCAL) -> None:
     if release.rollout is None or release.rollout.paused is None:
         err.print(f"{endpoint}: not paused, somebody resumed it at once; {split}")
         sys.exit(1)
-    more = option(platform)
-    out.print(f"{endpoint}: paused at {split}; go on with weir resume {endpoint}{more}")
+    out.print(f"{endpoint}: paused at {split}; go on with weir resume {endpoint}")
 
 
 def resume(endpoint: Endpoint, platform: OnPlatform = LOCAL) -> None:

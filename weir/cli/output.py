@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,10 +18,57 @@ from rich.table import Table
 from weir.errors import WeirError
 from weir.spec.text import printable_lines
 
-__all__ = ["ProgressHandler", "complain", "err", "escape", "out", "progress_on"]
+__all__ = [
+    "PlatformConsole",
+    "ProgressHandler",
+    "complain",
+    "err",
+    "escape",
+    "out",
+    "progress_on",
+    "speak_of",
+    "with_platform",
+]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_TAKES_IT = "status|logs|promote|rollback|pause|resume|keys|delete|release|plan|register"
+COMMAND = re.compile(rf"(?<![\w./-])weir (?:{_TAKES_IT})(?![\w-])")
+"""A command that takes --platform, as messages name it."""
+
+_spoken_of = ""
+
+
+def speak_of(platform: str) -> None:
+    """The commands that are printed from now on are for ``platform``; empty for this machine."""
+    global _spoken_of
+    _spoken_of = platform
+
+
+def with_platform(words: str) -> str:
+    """``words``, with the platform in each command that needs it to do what they say.
+
+    It stands right after the subcommand, where the words that follow cannot spoil it. A line that
+    names a platform already is left alone.
+    """
+    if not _spoken_of:
+        return words
+    option = f" --platform {shlex.quote(_spoken_of)}"
+    return "\n".join(
+        line if "--platform" in line else COMMAND.sub(lambda found: found[0] + option, line)
+        for line in words.split("\n")
+    )
+
+
+class PlatformConsole(Console):
+    """Prints commands as ``with_platform`` has them. What is no plain text is left as it is."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        named = (with_platform(one) if isinstance(one, str) else one for one in objects)
+        super().print(*named, **options)
+
+
+# No emoji: what stands between two colons is a part of a name.
+out = PlatformConsole(highlight=False, soft_wrap=True, emoji=False)
+err = PlatformConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 WAITING_EVERY_SECONDS = 10.0
 """How often a run without a terminal says what it waits for."""
@@ -33,7 +83,7 @@ MARKS = {
 
 def complain(error: WeirError) -> None:
     """One foreseeable error: what, where, what to do now. No traceback."""
-    err.print(f"[bold red]weir:[/] {escape(printable_lines(str(error)))}")
+    err.print(f"[bold red]weir:[/] {escape(with_platform(printable_lines(str(error))))}")
 
 
 class ProgressHandler(logging.Handler):
@@ -54,7 +104,7 @@ class ProgressHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.state = getattr(record, "facts", {}).get("state", self.state)
-        words = escape(printable_lines(record.getMessage()))
+        words = escape(with_platform(printable_lines(record.getMessage())))
         if not getattr(record, "waiting", False):
             self.close_status()
             self._print(record, words)

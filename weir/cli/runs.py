@@ -15,7 +15,7 @@ import requests
 import typer
 
 from weir.cli import prefect_settings
-from weir.cli.opening import LOCAL, OnPlatform, open_platform, option
+from weir.cli.opening import LOCAL, OnPlatform, note_platform, open_platform
 from weir.cli.output import ProgressHandler, err, escape, out, progress_on
 from weir.errors import TemporaryError
 from weir.local.home import default_home
@@ -75,6 +75,7 @@ def run_release(file: Path | None, *, pictured: bool = False, **parameters: Any)
     ``pictured`` when the caller itself draws how the rollout stands. Raises the WeirError that
     ended it.
     """
+    note_platform(parameters.get("platform", LOCAL))
     if file is not None:
         load_release(file)
     _settle_api()
@@ -88,6 +89,7 @@ def run_release(file: Path | None, *, pictured: bool = False, **parameters: Any)
 
 def run_resume(endpoint: str, platform: str) -> str:
     """Go on with the endpoint's unfinished release in this process; like ``run_release``."""
+    note_platform(platform)
     _settle_api()
     from flows.resume import resume as resume_flow
 
@@ -177,7 +179,7 @@ def register(
     server = running_server(default_home())
     if server is None:
         out.print("no Prefect server is up, so nothing waits for it: weir up, or release it with")
-        out.print(f"  weir release --model {registered.name}{option(platform)}")
+        out.print(f"  weir release --model {registered.name}")
         return
     announce(server, registered)
     out.print(f"told Prefect: weir.model-version.registered ({server.ui}/events)")

@@ -159,7 +159,7 @@ class LocalImages:
                 "the release names a container image alone, and this machine runs no images"
                 " (field inference.image).",
                 remedy="Give inference.entry_script or inference.command as well, or release it to"
-                " a cluster: --platform weir-kubernetes-cluster/NAME.",
+                " a cluster: --platform kubernetes, or weir-kubernetes-cluster/NAME.",
                 where=str(inference.image),
             )
         if not context.source_directory.is_dir():

@@ -30,10 +30,12 @@ _INHERITED = frozenset(
 _INHERITED_ENDINGS = ("_proxy", "_PROXY")
 
 INHERITS, PACKAGE_INDEX = "inherits", "package-index"
-"""Label of a process that builds environments, and so has to know where packages come from."""
+"""Label of a process that releases, and so has to know where packages come from, and where a
+cluster is."""
 
 _INDEX_BEGINNINGS = ("PIP_", "UV_")
 _NO_INDEX_BEGINNING = "UV_PUBLISH_"
+_KUBECONFIG = "KUBECONFIG"
 
 
 class Running:
@@ -123,14 +125,16 @@ def environment(
         if name in _INHERITED
         or name.startswith("LC_")
         or name.endswith(_INHERITED_ENDINGS)
-        or (spec.labels.get(INHERITS) == PACKAGE_INDEX and _is_index_setting(name))
+        or (spec.labels.get(INHERITS) == PACKAGE_INDEX and _is_for_releases(name))
     }
     if port is not None:
         kept["PORT"] = str(port)
     return kept | {name: _with_port(value, port) for name, value in spec.env.items()}
 
 
-def _is_index_setting(name: str) -> bool:
+def _is_for_releases(name: str) -> bool:
+    if name == _KUBECONFIG:
+        return True
     return name.startswith(_INDEX_BEGINNINGS) and not name.startswith(_NO_INDEX_BEGINNING)
 
 

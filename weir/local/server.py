@@ -116,8 +116,9 @@ def server_spec(home: Home, port: int) -> ProcessSpec:
 def worker_spec(home: Home, server: ServerAddress) -> ProcessSpec:
     """A worker that runs flows as processes of this machine.
 
-    Its builds need the package index settings. They come from the environment that the
-    supervisor was started in, not from the spec: an index URL may hold a password.
+    Its builds need the package index settings, its releases to a cluster KUBECONFIG. They come
+    from the environment that the supervisor was started in, not from the spec: an index URL may
+    hold a password.
     """
     return ProcessSpec(
         name=WORKER,

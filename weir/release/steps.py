@@ -129,7 +129,8 @@ def await_ready(
 def check(platform: Platform, ledger: Ledger) -> CheckReport:
     """The sample inputs score on the version alone.
 
-    Raises VersionUnhealthy ``check.failed`` or ``check.slow``.
+    Raises VersionUnhealthy ``check.failed``, ``check.slow``, or ``check.unreachable`` when it is
+    the way to the gateway that fails, and nothing was learnt of the version.
     """
     heed(ledger)
     document = ledger.update(lambda document: transitions.reached(document, Phase.CHECK))
@@ -140,6 +141,16 @@ def check(platform: Platform, ledger: Ledger) -> CheckReport:
     samples = Path(release.directory) / wanted.samples
     report = platform.scorer.score(document.endpoint, release.version, samples)
     if report.failed > wanted.maximum_failures:
+        if report.unanswered == report.samples:
+            why = report.first_failure.removeprefix("no answer").lstrip()
+            raise VersionUnhealthy(
+                "check.unreachable",
+                f"none of {report.samples} samples got an answer {why}.",
+                remedy="See that the gateway's address can be reached from where weir runs (an"
+                " internal load balancer, a firewall, the name of host_suffix), or leave"
+                " check.samples out; then release again.",
+                where=f"version {release.version}",
+            )
         raise VersionUnhealthy(
             "check.failed",
             f"{report.failed} of {report.samples} samples failed, {wanted.maximum_failures} may;"

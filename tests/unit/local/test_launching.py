@@ -24,6 +24,15 @@ def test_package_index_settings_reach_only_a_process_that_builds() -> None:
     assert not inherited.keys() & environment(SPEC, 4200, inherited).keys()
 
 
+def test_the_kubeconfig_reaches_only_a_process_that_releases() -> None:
+    inherited = {"KUBECONFIG": "/somewhere/config", "KUBECONFIG_PASSWORD": "s"}
+    worker = worker_spec(Home(Path("/nowhere")), ServerAddress(4200))
+    seen = environment(worker, None, inherited)
+    assert seen["KUBECONFIG"] == "/somewhere/config"
+    assert "KUBECONFIG_PASSWORD" not in seen
+    assert "KUBECONFIG" not in environment(SPEC, 4200, inherited)
+
+
 def test_only_the_servers_own_pages_may_read_it() -> None:
     seen = environment(server_spec(Home(Path("/nowhere")), 4217), 4217, {})
     assert seen["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"].split(",") == [
