@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from weir.spec.guardrails import NAME, REPORTED
+from weir.spec.inference import IMAGE_PATTERN
 from weir.spec.release import ReleaseSpec
 
 UNITS = {
@@ -38,6 +39,8 @@ PATTERNS = {
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "1 to 63 of a-z, 0-9 and hyphens,"
     " with no hyphen at either end",
     r"^/": "a path that begins with /",
+    IMAGE_PATTERN: "a container image: registry/name:tag or registry/name@sha256:…, its name in"
+    " lower case",
     NAME: "1 to 63 of a-z, 0-9 and _ . : -, with a letter or digit at either end",
     REPORTED: "1 to 40 of a-z, 0-9 and _, with a letter first",
 }

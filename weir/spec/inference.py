@@ -8,7 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from weir.spec.base import Part
 
-IMAGE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}(@sha256:[0-9a-f]{64})?$"
+_PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+IMAGE_PATTERN = (
+    r"^(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$"
+)
+"""A registry's host, a name in lower case, a tag, a digest; as container runtimes read it."""
 
 
 class Inference(Part):
