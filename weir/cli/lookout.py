@@ -100,7 +100,7 @@ def _endpoint(found: dict[str, Any]) -> RenderableType:
     if "error" in found:
         return _words(f"endpoint {found['endpoint']}: {found['error']}", style="red")
     table = Table(
-        title=f"endpoint {found['endpoint']}   {found['scoring_uri'] or 'no gateway'}",
+        title=_words(f"endpoint {found['endpoint']}   {found['scoring_uri'] or 'no gateway'}"),
         title_justify="left",
         title_style="bold",
     )
