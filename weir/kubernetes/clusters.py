@@ -8,8 +8,8 @@ from typing import Any
 
 from weir.errors import PermanentError, WeirError
 from weir.kubernetes.api import Api
-from weir.kubernetes.gateways import words_of
 from weir.kubernetes.kinds import GATEWAY_CLASS, NAMESPACE
+from weir.kubernetes.objects import condition_said
 from weir.kubernetes.route_manifests import condition, namespace
 from weir.kubernetes.settings import ClusterSettings
 from weir.ports import ClusterStatus
@@ -97,7 +97,7 @@ class KubernetesClusters:
         if accepted is not None and accepted.get("status") == "False":
             raise PermanentError(
                 "gateway.class_refused",
-                f"GatewayClass {wanted} is not accepted by its controller: {words_of(accepted)}.",
+                f"GatewayClass {wanted} is not accepted by its controller: {condition_said(accepted)}.",
                 remedy="Correct the class, or choose another one in the platform block.",
                 where=self._api.where,
             )

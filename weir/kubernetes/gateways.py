@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from weir.envoy import SCORING_PATH
 from weir.errors import PermanentError
 from weir.kubernetes import names
 from weir.kubernetes.api import Api
 from weir.kubernetes.following import Following
 from weir.kubernetes.kinds import GATEWAY, Object
+from weir.kubernetes.objects import condition_said
 from weir.kubernetes.route_manifests import address_of, condition
 from weir.kubernetes.settings import ClusterSettings
 
@@ -52,7 +50,7 @@ class Gateways:
             return "its Gateway is gone"
         programmed = condition(found, "Programmed")
         if programmed is not None and programmed.get("status") != "True":
-            return f"its Gateway is not programmed: {words_of(programmed)}"
+            return f"its Gateway is not programmed: {condition_said(programmed)}"
         return ""
 
     def scoring_uri(self, endpoint: str) -> str | None:
@@ -106,7 +104,7 @@ class Gateways:
 
     def _not_programmed(self, endpoint: str, found: Object | None) -> PermanentError:
         conditions = [condition(found, name) for name in _CONDITIONS] if found else []
-        told = [words_of(one) for one in conditions if one and one.get("status") != "True"]
+        told = [condition_said(one) for one in conditions if one and one.get("status") != "True"]
         otherwise = "no controller answers"
         if found is None:
             otherwise = "it is not there"
@@ -121,9 +119,3 @@ class Gateways:
             " can be had; kubectl describe gateway tells more.",
             where=f"endpoint {endpoint}, {self._api.where}",
         )
-
-
-def words_of(one: Mapping[str, Any]) -> str:
-    """A condition for people."""
-    message = str(one.get("message") or "").rstrip(".")
-    return f"{one.get('type')} {one.get('status')} ({one.get('reason')}) {message}".strip()
