@@ -97,7 +97,7 @@ class KubernetesClusters:
         if accepted is not None and accepted.get("status") == "False":
             raise PermanentError(
                 "gateway.class_refused",
-                f"its controller does not accept GatewayClass {wanted}: {condition_said(accepted)}.",
+                f"GatewayClass {wanted} is refused by its controller: {condition_said(accepted)}.",
                 remedy="Correct the class, or choose another one in the platform block.",
                 where=self._api.where,
             )
