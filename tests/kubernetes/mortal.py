@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +35,9 @@ class MortalApi(Api):
         self._last = last
         self._mortal = threading.current_thread()
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: Sequence[tuple[str, str]],
-        body: Any,
-        content_type: str,
-        quiet_seconds: float | None = None,
-    ) -> Any:
+    def _send(self, *request: Any, **more: Any) -> Any:
         self._live_on()
-        answer = super()._send(method, path, query, body, content_type, quiet_seconds)
+        answer = super()._send(*request, **more)
         self._live_on()
         return answer
 

@@ -107,7 +107,7 @@ def test_a_split_changed_by_hand_ends_the_run_and_resume_takes_it_back(
             change_by_hand(there, {"fraud--v1": 99, "fraud--v2": 1})
             output, _ = run.communicate(timeout=60)
         assert run.returncode == 1
-        assert "kubectl-edit changed the route's rules" in output
+        assert "kubectl-edit changed the route" in output
         assert "gateway.changed_by_others" in output
         assert there.split() == "v1 99 %, v2 1 %"
         status = there.weir("status", "fraud")
