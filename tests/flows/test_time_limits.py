@@ -9,7 +9,7 @@ from blocks.cluster import KubernetesCluster
 from tasks.deploy import start_replicas
 from tasks.provision import ensure_platform
 from tasks.traffic import shift_traffic
-from weir.kubernetes.api import PATIENCE_SECONDS
+from weir.kubernetes.asking import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("step", [shift_traffic, start_replicas], ids=lambda step: step.name)

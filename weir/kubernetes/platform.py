@@ -7,7 +7,8 @@ from pathlib import Path
 from kubernetes import client
 
 from weir.clock import SystemClock
-from weir.kubernetes.api import PATIENCE_SECONDS, Api
+from weir.kubernetes.api import Api
+from weir.kubernetes.asking import PATIENCE_SECONDS
 from weir.kubernetes.clusters import KubernetesClusters
 from weir.kubernetes.images import NamedImages
 from weir.kubernetes.settings import ClusterSettings
