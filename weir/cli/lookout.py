@@ -48,7 +48,7 @@ def status(
     if not watch:
         found = _overviews(chosen, endpoint)
         out.print(_picture(found))
-        if found and not chosen.clusters.status().ready:
+        if found and platform == LOCAL and not chosen.clusters.status().ready:
             out.print("nothing runs on this machine now; weir up starts it again")
         return
     if not out.is_terminal:
