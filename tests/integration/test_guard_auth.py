@@ -223,9 +223,9 @@ def test_the_scheme_of_a_token_may_have_either_case(
 @pytest.mark.parametrize(
     ("claims", "status"),
     [
-        ({"exp": int(time.time()) - 3600}, 401),
+        ({"exp": -3600}, 401),
         ({"exp": None}, 401),
-        ({"nbf": int(time.time()) + 3600}, 401),
+        ({"nbf": 3600}, 401),
         ({"iss": "https://elsewhere.example.com"}, 401),
         ({"iss": None}, 401),
         ({"aud": "api://elsewhere"}, 403),
@@ -240,7 +240,9 @@ def test_the_scheme_of_a_token_may_have_either_case(
 def test_a_token_that_is_not_as_agreed_is_refused(
     tokens: Guard, issuers: tuple[Issuer, Issuer], claims: dict[str, object], status: int
 ) -> None:
-    reply = tokens(key=issuers[0].token(**claims))  # type: ignore[arg-type]
+    now = int(time.time())  # Times are told from now, or every worker would collect other tests.
+    told = {name: now + one if isinstance(one, int) else one for name, one in claims.items()}
+    reply = tokens(key=issuers[0].token(**told))  # type: ignore[arg-type]
     assert reply.status == status
     assert reply.code in {"gateway.key_missing_or_wrong", "gateway.token_refused"}
 
