@@ -50,9 +50,13 @@ _END_SECONDS = 10.0
 
 
 class Node:
-    """Runs the pods of ``place`` within ``running``. ``pace`` scales the pods' own seconds."""
+    """Runs the pods of ``place`` within ``running``.
 
-    def __init__(self, place: Place, folder: Path, pace: float = 0.05) -> None:
+    ``pace`` scales the pods' own seconds. They have to last longer than a busy machine takes to pass
+    on that a pod is going.
+    """
+
+    def __init__(self, place: Place, folder: Path, pace: float = 0.15) -> None:
         self._place, self._pace = place, pace
         self._logs = PodLogs(place, folder / "pod-logs")
         self._pods: dict[str, RunningPod] = {}
