@@ -52,8 +52,8 @@ _END_SECONDS = 10.0
 class Node:
     """Runs the pods of ``place`` within ``running``.
 
-    ``pace`` scales the pods' own seconds. They have to last longer than a busy machine takes to pass
-    on that a pod is going.
+    ``pace`` scales the pods' own seconds. They have to last longer than a busy machine takes to
+    pass on that a pod is going.
     """
 
     def __init__(self, place: Place, folder: Path, pace: float = 0.15) -> None:
