@@ -60,13 +60,6 @@ class Misfit:
         return 100 * self.took > self.wanted * self.requests
 
 
-def share_trouble(
-    split: Split, requests: Mapping[str, int], in_flight: Mapping[str, int] = _NONE
-) -> str:
-    """Empty when the ``requests`` of a window fit ``split``, else one sentence. See ``misfit``."""
-    return str(misfit(split, requests, in_flight) or "")
-
-
 def misfit(
     split: Split, requests: Mapping[str, int], in_flight: Mapping[str, int] = _NONE
 ) -> Misfit | None:

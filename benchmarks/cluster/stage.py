@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,15 @@ class Calls:
 def stage(place: Place, **failing: float) -> Stage:
     """What a new process would have: it knows nothing yet and follows nothing."""
     api = place.api()
+    platform = platform_on(api, place.settings, FakeModels(), Path("/nowhere"))
     # The split that telemetry is played by is the gateway's own, read for nothing.
     telemetry = SteadyTraffic(
-        None,  # type: ignore[arg-type]
+        platform.traffic,
         requests_per_second=REQUESTS_PER_SECOND,
         failing=failing,
         lag_seconds=LAG_SECONDS,
     )
-    platform = platform_on(api, place.settings, FakeModels(), Path("/nowhere"), telemetry=telemetry)
-    telemetry.gateway = platform.traffic  # type: ignore[assignment]
-    return Stage(place, api, platform, telemetry)
+    return Stage(place, api, replace(platform, telemetry=telemetry), telemetry)
 
 
 def content(endpoint: str, version: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.fakes.models import FakeModels
 from tests.fakes.state import FakeState, FakeWindows
@@ -104,6 +104,12 @@ class FakeScorer:
         return self.report
 
 
+class Splitting(Protocol):
+    """What telemetry has to know of a gateway."""
+
+    def split(self, endpoint: str) -> Split | None: ...
+
+
 @dataclass
 class SteadyTraffic:
     """Telemetry of callers who send ``requests_per_second``, split as the gateway splits.
@@ -113,7 +119,7 @@ class SteadyTraffic:
     see, whatever the gateway says.
     """
 
-    gateway: FakeTraffic
+    gateway: Splitting
     requests_per_second: float = 100
     failing: dict[str, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -243,8 +243,8 @@ def names_in(followed: Following) -> set[str]:
     return {name_of(one) for one in followed.objects()}
 
 
-def versions_of(objects: object) -> dict[str, str]:
-    return {name_of(one): one["metadata"]["resourceVersion"] for one in objects}  # type: ignore[attr-defined]
+def versions_of(objects: Iterable[Object]) -> dict[str, str]:
+    return {name_of(one): one["metadata"]["resourceVersion"] for one in objects}
 
 
 def test_a_document_that_another_label_changed_meanwhile_is_written_all_the_same() -> None:

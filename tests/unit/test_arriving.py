@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from weir.arriving import HANDFUL, Misfit, misfit, misfit_in, share_trouble
+from weir.arriving import HANDFUL, Misfit, misfit, misfit_in
 from weir.endpoint import Split
 from weir.window import VersionCounts, Window
 
 QUARTER = Split.of({"v1": 75, "v2": 25})
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def share_trouble(split: Split, *counted: Mapping[str, int]) -> str:
+    """What a person is told of a window; empty when its requests fit ``split``."""
+    return str(misfit(split, *counted) or "")
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,6 @@ class Traffic:
             self._process.wait(STOP_SECONDS)
         self._counters.with_name("traffic.key").unlink(missing_ok=True)
 
-    def is_flowing(self) -> bool:
-        """Whether requests are still sent."""
-        return self._process is not None and self._process.poll() is None
-
     def counts(self) -> TrafficCounts:
         """The newest count; zero before the first request."""
         return read_counts(self._counters) or TrafficCounts(started_at="", updated_at="")

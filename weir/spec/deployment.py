@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 
 from weir.spec.base import DAY_SECONDS, Part
 
-REPLICAS_WITHOUT_AUTOSCALER = 1
-
 
 class Probe(Part):
     """When a replica counts as alive."""

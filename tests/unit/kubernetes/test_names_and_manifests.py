@@ -81,10 +81,11 @@ def test_a_route_to_a_service_that_is_not_weirs_has_no_split() -> None:
 def test_another_gateway_of_the_same_name_does_not_answer_for_ours() -> None:
     wanted = {"name": "shared", "namespace": "here"}
     good = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
-    parents = [{"parentRef": {"name": "shared", "namespace": "there"}, "conditions": good}]
+    reference = {"name": "shared", "namespace": "there"}
+    parents = [{"parentRef": reference, "conditions": good}]
     made: dict[str, Any] = {"metadata": {"generation": 1, "namespace": "x"}}
     assert refusals({**made, "status": {"parents": parents}}, wanted) == (False, "")
-    parents[0]["parentRef"]["namespace"] = "here"  # type: ignore[index]
+    reference["namespace"] = "here"
     assert refusals({**made, "status": {"parents": parents}}, wanted) == (True, "")
 
 
