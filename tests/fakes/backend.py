@@ -1,7 +1,7 @@
 """A trivial model server: ``python backend.py NAME PORT [single]``.
 
 Answers with its name. The body may ask for more:
-``{"sleep_ms": 50, "status": 500, "break": true}``.
+``{"sleep_ms": 50, "status": 500, "break": true, "answer_bytes": 1000}``.
 With FAILS_EVERY=K in the environment it fails bodies whose ``"n"`` is a multiple of K.
 Closes every connection after its response, as synchronous gunicorn workers do.
 """
@@ -34,7 +34,8 @@ class Handler(BaseHTTPRequestHandler):
         extra = asked.get("response_headers", {})
         fails = self.fails_every and asked.get("n", 1) % self.fails_every == 0
         status = asked.get("status", 500 if fails else 200)
-        self._answer(status, json.dumps(answer).encode(), extra, "break" in asked)
+        body = json.dumps(answer).encode().ljust(asked.get("answer_bytes", 0))
+        self._answer(status, body, extra, "break" in asked)
 
     def _answer(
         self, status: int, body: bytes, extra: dict[str, str] | None = None, broken: bool = False

@@ -265,6 +265,20 @@ def test_a_model_server_that_stays_away_is_said_to_be_away(tmp_path: Path) -> No
         assert guard.send("GET", "/", port=guard.probe_port).status == 503
 
 
+def test_of_many_requests_to_a_dead_model_server_none_is_told_that_it_is_busy(
+    tmp_path: Path,
+) -> None:
+    with Guard(tmp_path, built(max_request_wait_time=40)) as guard:
+        guard.kill_model()
+        assert {guard().code for _ in range(60)} == {"gateway.no_replica"}
+
+
+def test_an_answer_longer_than_any_buffer_arrives_whole(tmp_path: Path) -> None:
+    with Guard(tmp_path, built()) as guard:
+        lengths = {len(guard(answer_bytes=20_000_000).body) for _ in range(3)}
+    assert lengths == {20_000_000}
+
+
 @pytest.mark.parametrize("retry_on_reset", [True, False])
 def test_a_request_on_which_the_model_server_died_is_scored_again_only_where_that_is_wanted(
     tmp_path: Path, retry_on_reset: bool

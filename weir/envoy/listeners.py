@@ -112,6 +112,11 @@ def inner_listener(version: Version, limit: int, routes: Resource) -> Resource:
         filters=[],
         local_replies=inner_replies(),
         generate_request_id=False,
+        # The connection ends here, with the answer, so that its place is free before the front can
+        # ask for it again: who asked a dead replica would otherwise meet a closed door, and be
+        # told that the replicas are busy.
+        common_http_protocol_options={"max_requests_per_connection": 1},
+        delayed_close_timeout="0s",
     )
     return typed(
         "envoy.config.listener.v3.Listener",
