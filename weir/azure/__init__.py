@@ -1,0 +1,1 @@
+"""Azure: identities, AKS clusters, images built by ACR, telemetry from Log Analytics."""
