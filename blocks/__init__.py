@@ -1,11 +1,14 @@
 """Prefect blocks: typed settings; the only place where flows choose adapters."""
 
+from blocks.azure import AzureCluster, AzureIdentity
 from blocks.cluster import KubernetesCluster
 from blocks.platform import LocalPlatform, PlatformBlock, load_platform, open_platform
 from weir.naming import LOCAL
 
 __all__ = [
     "LOCAL",
+    "AzureCluster",
+    "AzureIdentity",
     "KubernetesCluster",
     "LocalPlatform",
     "PlatformBlock",

@@ -29,32 +29,12 @@ class PodToleration(BaseModel):
         return Toleration(self.key, self.value, self.effect)
 
 
-class KubernetesCluster(PlatformBlock):
-    """A cluster with the Gateway API: AKS, or any other."""
+class ClusterBlock(PlatformBlock):
+    """How endpoints live in a cluster, however its API server is reached."""
 
     # A field that does not exist is a mistake: the release would go to another namespace.
     model_config = ConfigDict(extra="forbid")
 
-    _block_type_name = "weir Kubernetes Cluster"
-    _block_type_slug = "weir-kubernetes-cluster"
-    _description = "Runs model versions in a Kubernetes cluster, behind its Gateway API."
-
-    kubeconfig: str = Field(
-        default="",
-        title="Kubeconfig path",
-        description="As the worker sees it; KUBECONFIG or ~/.kube/config when empty.",
-    )
-    kubeconfig_text: SecretStr = Field(
-        default=SecretStr(""),
-        title="Kubeconfig",
-        description="The kubeconfig itself, instead of a path.",
-    )
-    context: str = Field(default="", description="The kubeconfig's current one when empty.")
-    in_cluster: bool = Field(
-        default=False,
-        title="In cluster",
-        description="The account of the pod that the worker runs in.",
-    )
     namespace: str = Field(default="weir", description="Holds every endpoint.")
     create_namespace: bool = Field(default=False, description="Make the namespace if missing.")
     gateway_class: str = Field(
@@ -138,22 +118,9 @@ class KubernetesCluster(PlatformBlock):
         description="Holds the model registry of this machine; WEIR_HOME or ~/.weir when empty.",
     )
 
-    def open(self) -> Platform:
-        """The platform in the cluster. Asks it nothing yet. Raises UserError ``kubernetes.*``."""
-        # The client takes a third of a second and some memory, which only a cluster is worth.
-        from weir.kubernetes.connection import Access, connect
-        from weir.kubernetes.platform import kubernetes_platform
-
-        root = Path(self.home).expanduser() if self.home else default_home()
-        access = Access(
-            kubeconfig_text=self.kubeconfig_text.get_secret_value(),
-            kubeconfig=self.kubeconfig,
-            context=self.context,
-            in_cluster=self.in_cluster,
-        )
-        return kubernetes_platform(
-            connect(access), self.settings(), LocalModels(root), root / "cache"
-        )
+    def root(self) -> Path:
+        """The folder of this machine that holds the model registry."""
+        return Path(self.home).expanduser() if self.home else default_home()
 
     def settings(self) -> ClusterSettings:
         """What the adapters need of this block; nothing of it is a secret."""
@@ -181,4 +148,46 @@ class KubernetesCluster(PlatformBlock):
             token_jwks=self.token_jwks,
             unschedulable_patience_seconds=self.unschedulable_patience_seconds,
             propagation_seconds=self.propagation_seconds,
+        )
+
+
+class KubernetesCluster(ClusterBlock):
+    """A cluster with the Gateway API: AKS, or any other."""
+
+    _block_type_name = "weir Kubernetes Cluster"
+    _block_type_slug = "weir-kubernetes-cluster"
+    _description = "Runs model versions in a Kubernetes cluster, behind its Gateway API."
+
+    kubeconfig: str = Field(
+        default="",
+        title="Kubeconfig path",
+        description="As the worker sees it; KUBECONFIG or ~/.kube/config when empty.",
+    )
+    kubeconfig_text: SecretStr = Field(
+        default=SecretStr(""),
+        title="Kubeconfig",
+        description="The kubeconfig itself, instead of a path.",
+    )
+    context: str = Field(default="", description="The kubeconfig's current one when empty.")
+    in_cluster: bool = Field(
+        default=False,
+        title="In cluster",
+        description="The account of the pod that the worker runs in.",
+    )
+
+    def open(self) -> Platform:
+        """The platform in the cluster. Asks it nothing yet. Raises UserError ``kubernetes.*``."""
+        # The client takes a third of a second and some memory, which only a cluster is worth.
+        from weir.kubernetes.connection import Access, connect
+        from weir.kubernetes.platform import kubernetes_platform
+
+        access = Access(
+            kubeconfig_text=self.kubeconfig_text.get_secret_value(),
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            in_cluster=self.in_cluster,
+        )
+        root = self.root()
+        return kubernetes_platform(
+            connect(access), self.settings(), LocalModels(root), root / "cache"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect.runtime import flow_run
 
 from blocks import open_platform
-from tasks.narration import tell
+from tasks.narration import tell, tell_waiting
 from weir.document import Holder, PastRelease
 from weir.errors import EndpointBusy
 from weir.holding import this_process
@@ -60,7 +60,12 @@ def begin_release(
         endpoint = loaded.spec.endpoint.name
         try:
             begun = beginning.begin(
-                chosen, loaded, _this_run(chosen), again=again, deploy_only=deploy_only
+                chosen,
+                loaded,
+                _this_run(chosen),
+                again=again,
+                deploy_only=deploy_only,
+                say=tell_waiting,
             )
         except EndpointBusy as busy:
             if chosen.clock.now() >= until:

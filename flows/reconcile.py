@@ -7,6 +7,7 @@ from prefect import flow
 from blocks import open_platform
 from flows.beginning import abandoned_releases, finish_interrupted_commands
 from flows.resume import resume
+from tasks.narration import tell_waiting
 
 
 @flow(name="reconcile")
@@ -21,7 +22,7 @@ def reconcile(platform: str = "local") -> list[str]:
         platform: `local`, `kubernetes` (the kubeconfig's current context),
             `kubernetes:CONTEXT`, or a saved platform block.
     """
-    open_platform(platform).clusters.ensure()
+    open_platform(platform).clusters.ensure(tell_waiting)
     finish_interrupted_commands(platform)
     abandoned = abandoned_releases(platform)
     for endpoint in abandoned:

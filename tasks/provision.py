@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasks.holding import opened
+from tasks.narration import tell_waiting
 from tasks.outward import outward
 from weir.release import steps
 
@@ -12,5 +13,5 @@ from weir.release import steps
 def ensure_platform(endpoint: str, platform: str) -> str:
     """The cluster runs and the endpoint's gateway listens. Returns where callers reach it."""
     chosen, ledger = opened(endpoint, platform)
-    steps.provision(chosen, ledger)
+    steps.provision(chosen, ledger, tell_waiting)
     return chosen.traffic.scoring_uri(endpoint) or "no address yet"

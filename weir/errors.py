@@ -47,6 +47,10 @@ class PermanentError(WeirError):
     """Trying again will not help until somebody acts on the remedy."""
 
 
+class PlatformMissing(PermanentError):
+    """What the platform stands on is not there yet, and ``Clusters.ensure`` would make it."""
+
+
 class TemporaryError(WeirError):
     """The same call may succeed after ``retry_after_seconds``."""
 

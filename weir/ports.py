@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -123,6 +123,14 @@ class CheckReport:
     unanswered: int = 0
 
 
+Say = Callable[[str], object]
+"""Is told what is being waited for, as often as there is something new to say."""
+
+
+def unsaid(_: str) -> None:
+    """Where nobody listens."""
+
+
 class Clusters(Protocol):
     """Where versions run."""
 
@@ -131,7 +139,7 @@ class Clusters(Protocol):
     def check(self) -> tuple[str, ...]:
         """What ``ensure`` would make, a line each, and its errors without touching anything."""
 
-    def ensure(self) -> ClusterStatus:
+    def ensure(self, say: Say = unsaid) -> ClusterStatus:
         """Create or start what is missing; idempotent. Returns when it is ready."""
 
 

@@ -20,6 +20,8 @@ from weir.ports import (
     ClusterStatus,
     Image,
     Platform,
+    Say,
+    unsaid,
 )
 from weir.window import Histogram, Metric, VersionCounts
 
@@ -68,7 +70,7 @@ class FakeClusters:
     def check(self) -> tuple[str, ...]:
         return ()
 
-    def ensure(self) -> ClusterStatus:
+    def ensure(self, say: Say = unsaid) -> ClusterStatus:
         return self.status()
 
 

@@ -71,7 +71,7 @@ class Asking:
         patience_seconds: float = PATIENCE_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._credential, self.cloud = credential, cloud
+        self.credential, self.cloud = credential, cloud
         self._patience_seconds, self._sleep = patience_seconds, sleep
         self._session = requests.Session()
         self._session.headers["User-Agent"] = identity.USER_AGENT
@@ -171,7 +171,7 @@ class Asking:
             **sent.get("headers", {}),
         }
         if scope:
-            headers["Authorization"] = f"Bearer {identity.token(self._credential, scope, where)}"
+            headers["Authorization"] = f"Bearer {identity.token(self.credential, scope, where)}"
         # Given with each request: the session's own would give way to REQUESTS_CA_BUNDLE.
         options = {
             "timeout": (CONNECT_SECONDS, ANSWER_SECONDS),

@@ -106,6 +106,11 @@ _CODES: Mapping[str, _Known] = {
         "azure.kubernetes_version",
         "Choose a version that the region has: az aks get-versions --location REGION.",
     ),
+    "SubnetIsFull": _Known("azure.subnet_full", "Choose a larger subnet, or fewer nodes."),
+    "AKSCapacityError": _Known(
+        "azure.no_capacity",
+        "The region has no room for it now: choose another region or vm_size, or try later.",
+    ),
 }
 
 _ALIASES: Mapping[str, str] = {
@@ -117,6 +122,13 @@ _ALIASES: Mapping[str, str] = {
     "ServiceCidrOverlapExistingSubnetsCidr": "ServiceCidrOverlap",
     "PodCidrOverlapExistingSubnetsCidr": "ServiceCidrOverlap",
     "ServiceCidrConflict": "ServiceCidrOverlap",
+    "AllocationFailed": "AKSCapacityError",
+    "ZonalAllocationFailed": "AKSCapacityError",
+    "OverconstrainedAllocationRequest": "AKSCapacityError",
+    "AKSCapacityHeavyUsage": "AKSCapacityError",
+    "InsufficientSubnetSize": "SubnetIsFull",
+    "RequestDisallowedByAzure": "RequestDisallowedByPolicy",
+    "PreconditionFailed": "OperationNotAllowed",
     "InvalidTenant": "InvalidAuthenticationTokenTenant",
     "AlreadyExists": "NameTaken",
     "NameNotAvailable": "NameTaken",
@@ -216,6 +228,9 @@ def operation_failed(said: Said, doing: str, where: str, correlation_id: str = "
 
 def known_code(said: Said) -> _Known | None:
     """What weir knows of the code, or of one that the message tells."""
+    # Compute calls a quota that is used up by the code of an operation that has to wait.
+    if said.code == "OperationNotAllowed" and "quota" in said.message.lower():
+        return _CODES["QuotaExceeded"]
     for code in (said.code, *re.findall(r"\b[A-Z][A-Za-z0-9_]+\b", said.message)):
         found = _CODES.get(_ALIASES.get(code, code))
         if found is not None:

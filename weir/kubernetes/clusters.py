@@ -12,7 +12,7 @@ from weir.kubernetes.kinds import GATEWAY_CLASS, NAMESPACE
 from weir.kubernetes.objects import condition_said
 from weir.kubernetes.route_manifests import condition, namespace
 from weir.kubernetes.settings import ClusterSettings
-from weir.ports import ClusterStatus
+from weir.ports import ClusterStatus, Say, unsaid
 
 OLDEST = (1, 30)
 """Sidecars that end after the model server, and a pause before its end, are there since then."""
@@ -39,7 +39,7 @@ class KubernetesClusters:
             return ()
         return (f"+ Namespace {self._settings.namespace}",)
 
-    def ensure(self) -> ClusterStatus:
+    def ensure(self, say: Say = unsaid) -> ClusterStatus:
         """See Clusters; the namespace is made when the settings say so.
 
         What does not change while a process lives is looked at once. Raises PermanentError
@@ -48,6 +48,7 @@ class KubernetesClusters:
         ``kubernetes.namespace_terminating``.
         """
         if not self._is_fit:
+            say(f"looking whether the {self._api.where} is fit")
             self._require_fit()
             self._is_fit = True
         if not self._has_namespace():

@@ -40,25 +40,37 @@ class Access:
 
 
 class SignedIn(client.ApiClient):  # type: ignore[misc]  # the library has no types
-    """A client of the official library whose credentials can be loaded anew."""
+    """A client of the official library that ``configure`` gives its server and credentials, at the
+    first call and whenever they have to be loaded anew.
+
+    Until then ``name`` stands for the server.
+    """
 
     configuration: Any
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, configure: Callable[[], Any], name: str = "") -> None:
+        self._configure = configure
         self._renewing = threading.Lock()
-        super().__init__(_configuration(access))
+        unknown = client.Configuration()
+        unknown.host = name
+        self._unknown = unknown
+        super().__init__(unknown)
+
+    def call_api(self, *request: Any, **more: Any) -> Any:
+        """As the library's. Raises what ``configure`` raises, too."""
+        if self.configuration is self._unknown:
+            self.sign_in_again(self._unknown)
+        return super().call_api(*request, **more)
 
     def sign_in_again(self, used: object) -> None:
         """Load the credentials anew, unless another thread has since ``used`` was configured.
 
-        Raises UserError ``kubernetes.sign_in`` or ``kubernetes.kubeconfig``; then those that there
-        were stay.
+        Raises what ``configure`` raises; then those that there were stay.
         """
         with self._renewing:
             if self.configuration is not used:
                 return
-            chosen = _configuration(self._access)
+            chosen = self._configure()
             self.rest_client = RESTClientObject(chosen)
             self.configuration = chosen
 
@@ -66,13 +78,19 @@ class SignedIn(client.ApiClient):  # type: ignore[misc]  # the library has no ty
 def connect(access: Access) -> client.ApiClient:
     """A client of the official library; nothing is asked of the server yet.
 
+    Raises what ``configuration`` raises.
+    """
+    chosen = SignedIn(partial(configuration, access))
+    chosen.sign_in_again(chosen.configuration)
+    return chosen
+
+
+def configuration(access: Access) -> Any:
+    """The official library's own, with server and credentials.
+
     Raises UserError ``kubernetes.kubeconfig``, or ``kubernetes.sign_in`` where the kubeconfig's
     sign-in command fails.
     """
-    return SignedIn(access)
-
-
-def _configuration(access: Access) -> Any:
     chosen = client.Configuration()
     # Adding it again changes nothing.
     logging.getLogger().addFilter(_SILENCE)

@@ -17,7 +17,7 @@ from weir.kubernetes.telemetry import GuardLogs
 from weir.kubernetes.traffic import KubernetesTraffic
 from weir.kubernetes.windows import KubernetesWindows
 from weir.kubernetes.workloads import KubernetesWorkloads
-from weir.ports import Models, Platform, Telemetry
+from weir.ports import Images, Models, Platform, Telemetry
 from weir.scoring import GatewayScorer
 
 
@@ -27,16 +27,18 @@ def kubernetes_platform(
     models: Models,
     cache: Path,
     *,
+    images: Images | None = None,
     telemetry: Telemetry | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Platform:
     """The platform in one namespace of the cluster. Asks nothing yet.
 
     ``models`` is the registry; ``cache`` a folder of this machine for what can be made again.
-    Without ``telemetry`` the guards' access logs are read through the API server.
+    Without ``images`` they are somebody else's, named in the release file; without ``telemetry``
+    the guards' access logs are read through the API server.
     """
     api = Api(connection, settings.namespace, patience_seconds)
-    return platform_on(api, settings, models, cache, telemetry=telemetry)
+    return platform_on(api, settings, models, cache, images=images, telemetry=telemetry)
 
 
 def platform_on(
@@ -45,6 +47,7 @@ def platform_on(
     models: Models,
     cache: Path,
     *,
+    images: Images | None = None,
     telemetry: Telemetry | None = None,
 ) -> Platform:
     """The same, with every call through ``api``."""
@@ -52,7 +55,7 @@ def platform_on(
     return Platform(
         name="kubernetes",
         clusters=KubernetesClusters(api, settings),
-        images=NamedImages(),
+        images=images or NamedImages(),
         workloads=KubernetesWorkloads(api, settings),
         traffic=traffic,
         telemetry=telemetry or GuardLogs(api, cache),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weir.local.home import Home
 from weir.local.supervisor import ensure_supervisor, running_supervisor
-from weir.ports import ClusterStatus
+from weir.ports import ClusterStatus, Say, unsaid
 
 
 class LocalClusters:
@@ -24,7 +24,8 @@ class LocalClusters:
         """Nothing: a home has what it needs."""
         return ()
 
-    def ensure(self) -> ClusterStatus:
+    def ensure(self, say: Say = unsaid) -> ClusterStatus:
         """Raises PermanentError ``supervisor.not_started`` or ``disk.*``."""
+        say(f"seeing that the supervisor of {self._home.root} runs")
         ensure_supervisor(self._home)
         return self.status()

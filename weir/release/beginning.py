@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from weir.document import EndpointDocument, Holder, Outcome, PastRelease
-from weir.errors import EndpointBusy, PermanentError, StateConflict
+from weir.errors import EndpointBusy, PermanentError, PlatformMissing, StateConflict
 from weir.holding import same_process
-from weir.ports import Platform
+from weir.ports import Platform, Say, unsaid
 from weir.release import transitions
 from weir.release.ledger import ATTEMPTS, Ledger, contended, living_holder, unknown_endpoint
 from weir.release.mending import mend
@@ -36,6 +36,7 @@ def begin(
     *,
     again: bool = False,
     deploy_only: bool = False,
+    say: Say = unsaid,
 ) -> Begun:
     """Take the endpoint for the release in ``loaded``.
 
@@ -45,10 +46,10 @@ def begin(
     """
     name = loaded.spec.endpoint.name
     for _ in range(ATTEMPTS):
-        document = platform.state.read(name)
+        document = _document(platform, name)
         if document is None:
             # Where the document is to be kept may have to be made first.
-            platform.clusters.ensure()
+            platform.clusters.ensure(say)
             _refuse_if_lost(platform, name)
         else:
             refuse_if_held(platform, document, holder)
@@ -72,6 +73,12 @@ def begin(
         taken_over = running is not None and running.digest == loaded.digest
         return Begun(Ledger(platform.state, name, holder), taken_over=taken_over)
     raise contended(name)
+
+
+def _document(platform: Platform, name: str) -> EndpointDocument | None:
+    with contextlib.suppress(PlatformMissing):
+        return platform.state.read(name)
+    return None
 
 
 def refuse_if_held(platform: Platform, document: EndpointDocument, holder: Holder) -> None:

@@ -10,7 +10,7 @@ from weir.backtest.simulation import USUAL_TRAFFIC, Traffic
 from weir.backtest.words import short_form
 from weir.document import EndpointDocument, Outcome, PastRelease, Release
 from weir.endpoint import short_image
-from weir.errors import PermanentError
+from weir.errors import PermanentError, PlatformMissing
 from weir.holding import this_process
 from weir.ports import Platform
 from weir.release.beginning import ended_before
@@ -29,7 +29,15 @@ def plan_release(
 ) -> tuple[str, ...]:
     """The plan, a sentence a line. Raises UserError like the release itself would."""
     loaded = read_release(platform, release_file, model, model_version)
-    document = platform.state.read(loaded.spec.endpoint.name)
+    try:
+        document = platform.state.read(loaded.spec.endpoint.name)
+    except PlatformMissing:
+        return (
+            *platform.clusters.check(),
+            *_endpoint_lines(None, loaded),
+            *_version_lines(platform, None, loaded),
+            *_rollout_lines(platform, None, loaded),
+        )
     now = platform.clock.now()
     past = ended_before(document, loaded) if document is not None else None
     if past is None:

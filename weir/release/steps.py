@@ -16,7 +16,7 @@ from weir.errors import (
     UserError,
     VersionUnhealthy,
 )
-from weir.ports import BuildContext, CheckReport, Image, Platform
+from weir.ports import BuildContext, CheckReport, Image, Platform, Say, unsaid
 from weir.readiness import await_idle, wait_until_ready
 from weir.release import transitions
 from weir.release.housekeeping import forget_unused_images
@@ -29,10 +29,13 @@ FIRST_VERSION = "first_version"
 DEPLOYED_ONLY = "deployed_only"
 
 
-def provision(platform: Platform, ledger: Ledger) -> EndpointDocument:
-    """The cluster is there, and the endpoint's gateway listens."""
+def provision(platform: Platform, ledger: Ledger, say: Say = unsaid) -> EndpointDocument:
+    """The cluster is there, and the endpoint's gateway listens.
+
+    ``say`` is told what is being waited for.
+    """
     ledger.update(lambda document: transitions.reached(document, Phase.PROVISION))
-    platform.clusters.ensure()
+    platform.clusters.ensure(say)
     endpoint = platform.traffic.ensure(ledger.read().endpoint)
     return ledger.update(
         lambda document: transitions.with_gateway(

@@ -15,7 +15,7 @@ from tests.story import loaded, release
 from weir.document import EndpointDocument, Holder, OperatorAction, OperatorRequest
 from weir.errors import EndpointBusy, StateConflict, TemporaryError, UserError
 from weir.holding import this_process
-from weir.ports import ClusterStatus
+from weir.ports import ClusterStatus, Say, unsaid
 from weir.release import beginning, heartbeat, operator, removing, steps, transitions
 from weir.release.heartbeat import beating
 from weir.release.ledger import Ledger
@@ -274,7 +274,7 @@ def test_a_holder_of_another_host_that_provisions_for_ten_minutes(
         def status(self) -> ClusterStatus:
             return ClusterStatus("slow", ready=True)
 
-        def ensure(self) -> ClusterStatus:
+        def ensure(self, say: Say = unsaid) -> ClusterStatus:
             for _ in range(20):
                 there.clock.sleep(30)
                 alive.append(store.is_alive(store.holder(), there.clock.now()))

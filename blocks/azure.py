@@ -1,0 +1,347 @@
+"""Azure: who signs in, and an AKS cluster as a platform, saved in Prefect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from prefect.blocks.core import Block
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from blocks.cluster import ClusterBlock
+from weir.azure.cluster_plan import (
+    DEFAULT_VM_SIZE,
+    Bounds,
+    ClusterPlan,
+    GpuPool,
+    Purpose,
+    network_of,
+    require_name,
+)
+from weir.errors import UserError
+from weir.local.models import LocalModels
+from weir.ports import Images, Platform, Telemetry
+
+if TYPE_CHECKING:
+    from weir.azure.aks import Aks
+    from weir.azure.asking import Asking
+    from weir.azure.cloud import Cloud
+    from weir.azure.clusters import AzureClusters, Wanted
+    from weir.azure.identity import Identity
+    from weir.azure.resource_ids import ResourceId
+    from weir.kubernetes.certificates import Certificate
+    from weir.kubernetes.settings import ClusterSettings
+
+
+class AzureIdentity(Block):
+    """Who asks Azure. Without a block of this kind weir signs in as the environment allows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    _block_type_name = "weir Azure Identity"
+    _block_type_slug = "weir-azure-identity"
+    _description = "How weir signs in to Azure. Secrets are kept as Prefect keeps secrets."
+
+    sign_in: Literal[
+        "default", "secret", "certificate", "managed-identity", "workload-identity"
+    ] = Field(
+        default="default",
+        title="Sign-in",
+        description="default tries environment, workload identity, managed identity and az login.",
+    )
+    tenant_id: str = Field(default="", title="Tenant")
+    client_id: str = Field(
+        default="", title="Client", description="Application, or user-assigned identity."
+    )
+    client_secret: SecretStr = Field(default=SecretStr(""), description="For sign-in secret.")
+    certificate_path: str = Field(
+        default="", description="PEM or PFX with its key, as the worker sees it."
+    )
+    certificate_password: SecretStr = Field(default=SecretStr(""))
+    token_file: str = Field(
+        default="", description="For workload-identity; the pod's own when empty."
+    )
+
+    def identity(self) -> Identity:
+        from weir.azure.identity import Identity, SignIn
+
+        return Identity(
+            sign_in=SignIn(self.sign_in),
+            tenant_id=self.tenant_id,
+            client_id=self.client_id,
+            client_secret=self.client_secret.get_secret_value(),
+            certificate_path=self.certificate_path,
+            certificate_password=self.certificate_password.get_secret_value(),
+            token_file=self.token_file,
+        )
+
+
+class AutoscalerBounds(BaseModel):
+    """Between how many nodes the cluster's autoscaler chooses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    minimum: int = Field(ge=1)
+    maximum: int = Field(ge=1)
+
+    def chosen(self) -> Bounds:
+        return Bounds(self.minimum, self.maximum)
+
+
+class GpuNodes(BaseModel):
+    """A pool for versions that ask for gpu_cores; it takes no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vm_size: str
+    agent_count: int = Field(default=1, ge=1)
+    autoscale: AutoscalerBounds | None = None
+
+
+class NewCluster(BaseModel):
+    """What a cluster is to be like that weir makes where there is none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    location: str
+    agent_count: int | None = Field(
+        default=None, ge=1, description="3 nodes when empty, 1 with cluster_purpose DevTest."
+    )
+    vm_size: str = DEFAULT_VM_SIZE
+    cluster_purpose: Purpose = Purpose.FAST_PROD
+    kubernetes_version: str = Field(default="", description="Azure's default when empty.")
+    vnet_resource_group: str = Field(default="", description="The cluster's own when empty.")
+    vnet_name: str = ""
+    subnet_name: str = ""
+    service_cidr: str = ""
+    dns_service_ip: str = ""
+    private_cluster: bool = Field(
+        default=False, description="The API server gets no public address."
+    )
+    zones: list[str] = Field(default_factory=list, description="Availability zones.")
+    gpu: GpuNodes | None = None
+    autoscale: AutoscalerBounds | None = None
+    entra_id: bool = Field(
+        default=False, description="Microsoft Entra ID and Azure RBAC say who may do what inside."
+    )
+    gateway_api: bool = Field(
+        default=True, description="Managed Gateway API, with the class approuting-istio."
+    )
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    def plan(self) -> ClusterPlan:
+        """Raises UserError ``cluster.network`` for half a network."""
+        gpu = self.gpu
+        return ClusterPlan(
+            location=self.location,
+            agent_count=self.agent_count,
+            vm_size=self.vm_size,
+            cluster_purpose=self.cluster_purpose,
+            kubernetes_version=self.kubernetes_version,
+            network=network_of(
+                self.vnet_name,
+                self.subnet_name,
+                self.service_cidr,
+                self.dns_service_ip,
+                self.vnet_resource_group,
+            ),
+            private_cluster=self.private_cluster,
+            zones=tuple(self.zones),
+            gpu=GpuPool(
+                gpu.vm_size, gpu.agent_count, gpu.autoscale.chosen() if gpu.autoscale else None
+            )
+            if gpu
+            else None,
+            autoscale=self.autoscale.chosen() if self.autoscale else None,
+            entra_id=self.entra_id,
+            gateway_api=self.gateway_api,
+            tags=dict(self.tags),
+        )
+
+
+class AzureCluster(ClusterBlock):
+    """An AKS cluster, made by weir or attached."""
+
+    _block_type_name = "weir Azure Cluster"
+    _block_type_slug = "weir-azure-cluster"
+    _description = "Runs model versions on AKS; makes the cluster where there is none yet."
+
+    subscription_id: str = Field(default="", title="Subscription")
+    resource_group: str = Field(default="")
+    cluster_name: str = Field(default="")
+    resource_id: str = Field(
+        default="", description="Instead of subscription, resource group and cluster name."
+    )
+    identity: AzureIdentity | None = Field(
+        default=None, description="Who asks Azure; as the environment allows when empty."
+    )
+    access: Literal["aad", "admin"] = Field(
+        default="aad", description="Into the cluster by the identity's own token, or as its admin."
+    )
+    create: NewCluster | None = Field(
+        default=None, description="Make the cluster where it is missing; attach only when empty."
+    )
+    registry: str = Field(
+        default="",
+        description="Container registry that nodes pull from: its resource id, or its name in the"
+        " cluster's resource group.",
+    )
+    load_balancer_type: Literal["PublicIp", "InternalLoadBalancer"] = Field(
+        default="PublicIp", description="Of each endpoint's own Gateway."
+    )
+    load_balancer_subnet: str = Field(default="", description="Of an internal load balancer.")
+    ssl_cname: str = Field(default="", description="Endpoint fraud gets the host fraud.CNAME.")
+    ssl_cert: str = Field(default="", description="PEM text, with ssl_cname and ssl_key.")
+    ssl_key: SecretStr = Field(default=SecretStr(""), description="PEM text.")
+    leaf_domain_label: str = Field(
+        default="", description="LABEL.REGION.cloudapp.azure.com, without TLS, for one endpoint."
+    )
+    cloud: str = Field(default="public", description="public, us-government or china.")
+    authority: str = Field(default="", description="Instead of the cloud's own address.")
+    resource_manager: str = Field(default="", description="Instead of the cloud's own address.")
+    log_analytics: str = Field(default="", description="Instead of the cloud's own address.")
+    ca_bundle: str = Field(
+        default="", description="Certificates to trust, behind a proxy that opens TLS."
+    )
+
+    def open(self) -> Platform:
+        """The platform on the cluster, which need not be there yet. Asks Azure nothing.
+
+        Raises UserError ``azure.*`` and ``cluster.*`` for fields that are wrong.
+        """
+        return self.platform()
+
+    def platform(
+        self, *, images: Images | None = None, telemetry: Telemetry | None = None
+    ) -> Platform:
+        """As ``open``, with an image builder and a telemetry of the caller's choice."""
+        from weir.azure.access import AksAccess
+        from weir.azure.platform import azure_platform
+
+        root = self.root()
+        return azure_platform(
+            self.aks(),
+            AksAccess(self.access),
+            self.settings(),
+            self.wanted(),
+            LocalModels(root),
+            root / "cache",
+            name=self.saved_as(),
+            certificate=self.certificate(),
+            images=images,
+            telemetry=telemetry,
+        )
+
+    def clusters(self) -> AzureClusters:
+        """The cluster alone."""
+        from weir.azure.clusters import AzureClusters
+
+        found = self.platform().clusters
+        assert isinstance(found, AzureClusters)
+        return found
+
+    def target(self) -> ResourceId:
+        """Raises UserError ``cluster.target`` for both or neither way to name the cluster."""
+        from weir.azure import resource_ids
+
+        names = {
+            "subscription_id": self.subscription_id,
+            "resource_group": self.resource_group,
+            "cluster_name": self.cluster_name,
+        }
+        given = [name for name, value in names.items() if value]
+        if self.resource_id:
+            if given:
+                raise _target(f"resource_id and {given[0]} exclude each other", given[0])
+            return resource_ids.parse(self.resource_id, resource_ids.MANAGED_CLUSTER)
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise _target(f"it lacks {' and '.join(missing)}, or resource_id", missing[0])
+        require_name(self.cluster_name)
+        return resource_ids.ResourceId(
+            self.subscription_id,
+            self.resource_group,
+            resource_ids.MANAGED_CLUSTER,
+            self.cluster_name,
+        )
+
+    def azure(self) -> Cloud:
+        """The cloud. Raises UserError ``azure.cloud``."""
+        from weir.azure.cloud import cloud_of
+
+        addresses = {
+            "authority": self.authority,
+            "resource_manager": self.resource_manager,
+            "log_analytics": self.log_analytics,
+        }
+        return cloud_of(self.cloud, addresses, self.ca_bundle)
+
+    def asking(self) -> Asking:
+        """REST calls in the name of the block's identity. Raises UserError ``azure.identity``."""
+        from weir.azure.asking import Asking
+        from weir.azure.identity import credential
+
+        cloud = self.azure()
+        identity = (self.identity or AzureIdentity()).identity()
+        return Asking(credential(identity, cloud), cloud)
+
+    def aks(self) -> Aks:
+        from weir.azure.aks import Aks
+
+        return Aks(self.asking(), self.target())
+
+    def wanted(self) -> Wanted:
+        """What this platform wants of its cluster."""
+        from weir.azure.clusters import Wanted
+
+        plan = self.create.plan() if self.create is not None else None
+        return Wanted(plan, self.registry_id())
+
+    def registry_id(self) -> ResourceId | None:
+        """Raises UserError ``azure.resource_id``."""
+        from weir.azure import resource_ids
+
+        if not self.registry:
+            return None
+        if "/" in self.registry:
+            return resource_ids.parse(self.registry, resource_ids.REGISTRY, "registry")
+        target = self.target()
+        return resource_ids.ResourceId(
+            target.subscription_id, target.resource_group, resource_ids.REGISTRY, self.registry
+        )
+
+    def certificate(self) -> Certificate | None:
+        """Raises UserError ``cluster.tls`` for half of one."""
+        from weir.azure.tls import certificate_of
+
+        return certificate_of(
+            self.ssl_cname,
+            self.ssl_cert,
+            self.ssl_key.get_secret_value(),
+            self.leaf_domain_label,
+            self.tls_secret,
+        )
+
+    def settings(self) -> ClusterSettings:
+        from weir.azure.tls import with_front
+
+        return with_front(
+            super().settings(),
+            certificate=self.certificate(),
+            ssl_cname=self.ssl_cname,
+            leaf_domain_label=self.leaf_domain_label,
+            is_internal=self.load_balancer_type == "InternalLoadBalancer",
+            internal_subnet=self.load_balancer_subnet,
+        )
+
+    def saved_as(self) -> str:
+        """The block's name, for commands in messages."""
+        return self._block_document_name or "NAME"
+
+
+def _target(why: str, where: str) -> UserError:
+    return UserError(
+        "cluster.target",
+        f"which cluster it is is not clear: {why}.",
+        remedy="Give subscription_id, resource_group and cluster_name, or resource_id alone.",
+        where=where,
+    )
