@@ -1,7 +1,7 @@
 """Prefect blocks: typed settings; the only place where flows choose adapters."""
 
 from blocks.azure import AzureCluster, AzureIdentity
-from blocks.cluster import KubernetesCluster
+from blocks.cluster import ClusterBlock, KubernetesCluster
 from blocks.platform import LocalPlatform, PlatformBlock, load_platform, open_platform
 from weir.naming import LOCAL
 
@@ -9,6 +9,7 @@ __all__ = [
     "LOCAL",
     "AzureCluster",
     "AzureIdentity",
+    "ClusterBlock",
     "KubernetesCluster",
     "LocalPlatform",
     "PlatformBlock",

@@ -41,7 +41,8 @@ class LocalPlatform(PlatformBlock):
 
 @lru_cache
 def open_platform(reference: str = LOCAL) -> Platform:
-    """``local``, ``kubernetes``, or a saved block as ``weir-kubernetes-cluster/NAME``.
+    """``local``, ``kubernetes``, or a saved block as ``weir-kubernetes-cluster/NAME`` or
+    ``weir-azure-cluster/NAME``.
 
     Raises UserError ``platform.unknown`` when there is no such block.
     """
@@ -65,7 +66,7 @@ def load_platform(reference: str = LOCAL) -> PlatformBlock:
             "platform.unknown",
             f"there is no platform block {reference}.",
             remedy="Use local, kubernetes or kubernetes:CONTEXT, or save a block first (see"
-            " docs/kubernetes.md).",
+            " docs/kubernetes.md), or weir cluster create or attach.",
             where="platform",
         ) from error
     if not isinstance(block, PlatformBlock):

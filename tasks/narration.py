@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+
+from weir.ports import Say
 
 PROGRESS = logging.getLogger("weir.progress")
 
@@ -14,6 +18,25 @@ PROGRESS = logging.getLogger("weir.progress")
 def tell_waiting(words: str) -> None:
     """What the run waits for now: for whoever watches, not for the record of the run."""
     PROGRESS.info(words, extra={"waiting": True})
+
+
+@contextmanager
+def telling_waits() -> Iterator[Say]:
+    """Gives what is to be told what is waited for. Where that is interrupted, the last of it is
+    told as well: something may go on without anybody waiting."""
+    last = ""
+
+    def say(words: str) -> None:
+        nonlocal last
+        last = words
+        tell_waiting(words)
+
+    try:
+        yield say
+    except BaseException as interruption:
+        if last and not isinstance(interruption, Exception):
+            tell(f"interrupted: {last}")
+        raise
 
 
 def tell(words: str, **facts: Any) -> None:

@@ -26,6 +26,6 @@ def require_platform_name(reference: str) -> None:
         "platform.unknown",
         f"there is no platform {reference or 'without a name'}{guess}",
         remedy="Use local, kubernetes (the kubeconfig's current context), kubernetes:CONTEXT, or a"
-        " saved block as weir-kubernetes-cluster/NAME.",
+        " saved block as weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME.",
         where="platform",
     )

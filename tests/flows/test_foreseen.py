@@ -13,6 +13,7 @@ from flows.build import build
 from flows.check import check
 from flows.deploy import deploy
 from flows.provision import provision
+from flows.provision_cluster import provision_cluster
 from flows.reconcile import reconcile
 from flows.release import release
 from flows.resume import resume
@@ -52,7 +53,18 @@ def test_nothing_to_resume_is_one_line_too(caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize(
     "named",
-    [build, check, deploy, provision, reconcile, release, resume, retire, rollout],
+    [
+        build,
+        check,
+        deploy,
+        provision,
+        provision_cluster,
+        reconcile,
+        release,
+        resume,
+        retire,
+        rollout,
+    ],
     ids=lambda one: one.name,
 )
 def test_the_form_of_every_flow_says_what_a_platform_may_be(named: Flow[..., Any]) -> None:

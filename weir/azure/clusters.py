@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from weir.azure import role_grants, roles
+from weir.azure import role_grants, roles, vm_sizes
 from weir.azure.access import not_there
 from weir.azure.aks import Aks
 from weir.azure.cluster_body import subnet_id
 from weir.azure.cluster_differences import differences
-from weir.azure.cluster_plan import ClusterPlan
-from weir.azure.managed_cluster import Found
-from weir.azure.provisioning import Provisioning
+from weir.azure.cluster_plan import Bounds, ClusterPlan, require_enough
+from weir.azure.managed_cluster import Found, Pool
+from weir.azure.provisioning import Provisioning, pool_of
 from weir.azure.resource_ids import ResourceId
 from weir.azure.role_grants import Grant
-from weir.errors import PermanentError, TemporaryError, WeirError
+from weir.errors import PermanentError, TemporaryError, UserError, WeirError
 from weir.ports import Clusters, ClusterStatus, Say, unsaid
 
 SETTLING_SECONDS = 600.0
@@ -90,6 +90,45 @@ class AzureClusters:
         self._settle(found, say, SETTLING_SECONDS if has_waited else 0.0)
         self._is_fit = True
         return ClusterStatus(self.aks.target.name, ready=True)
+
+    def begin(self, say: Say = unsaid) -> Found | None:
+        """Have Azure begin with what ``ensure`` would have it do, and do not wait.
+
+        Returns the cluster where nothing is to be waited for.
+        """
+        return self.provisioning.begin(say)
+
+    def scale(
+        self,
+        count: int,
+        self,
+        count: int,
+        autoscale: Bounds | None,
+        say: Say = unsaid,
+        *,
+        gpu: bool = False,
+        no_autoscaler: bool = False,
+        gpu: bool = False,
+        no_autoscaler: bool = False,
+    ) -> Pool:
+        """Have Azure change the number of a pool's nodes; returns the pool as it was.
+
+        Raises UserError ``cluster.too_small`` where the plan's purpose needs more, and
+        ``cluster.autoscaled`` where the pool's autoscaler would take the number for its own.
+        """
+        pool = pool_of(self.provisioning.require_settled(), gpu=gpu)
+        if pool.autoscale and autoscale is None and not no_autoscaler:
+            raise UserError(
+                "cluster.autoscaled",
+                f"the autoscaler chooses from {pool.autoscale} nodes itself.",
+                remedy="Give it other bounds (--min-count, --max-count), or --no-autoscaler.",
+                where=self.aks.where,
+            )
+        plan = self.wanted.plan
+        vcpus = vm_sizes.vcpus_by_name(pool.vm_size)
+        if plan is not None and not gpu and vcpus:
+            require_enough(replace(plan, agent_count=count, autoscale=autoscale), vcpus)
+        return self.provisioning.scale(count, autoscale, say, gpu=gpu)
 
     def ensure_grants(self, found: Found, say: Say) -> None:
         """The cluster has the roles that it needs outside of itself."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -86,6 +87,21 @@ def follow(
     except BaseException as interruption:
         if not isinstance(interruption, Exception):
             say(work.goes_on())
+        raise
+
+
+@contextmanager
+def asked_for(work: Work, say: Say) -> Iterator[None]:
+    """Around the request that begins ``work``: whoever is interrupted in it has said that Azure
+    may have begun, or not."""
+    try:
+        yield
+    except BaseException as interruption:
+        if not isinstance(interruption, Exception):
+            say(
+                f"whether Azure has begun to {work.doing} is not known. Look: {work.look}."
+                f" Stop it: {work.stop}. Running the same again goes on from what there is"
+            )
         raise
 
 

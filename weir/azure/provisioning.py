@@ -5,7 +5,8 @@ The truth is Azure's provisioningState: whoever dies here runs again, and waits 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from weir import __version__
 from weir.azure.access import not_there
@@ -14,7 +15,7 @@ from weir.azure.cluster_body import GPU_POOL, POOL, body
 from weir.azure.cluster_differences import differences
 from weir.azure.cluster_plan import Bounds, ClusterPlan, require_nodes
 from weir.azure.managed_cluster import CREATED, Found, Pool
-from weir.azure.operations import Look, Work, follow
+from weir.azure.operations import Look, Work, asked_for, follow
 from weir.azure.preflight import require_possible
 from weir.azure.refusals import AzureRefused, Said, operation_failed
 from weir.errors import PermanentError, UserError
@@ -76,13 +77,12 @@ class Provisioning:
         if not found.is_settled:
             if found.state == "Deleting":
                 raise _being_deleted(self._aks)
-            self._note(*_UNDER_WAY.get(found.state, ("update", USUAL_MINUTES)))
+            self.under_way = self._work(*_UNDER_WAY.get(found.state, ("update", USUAL_MINUTES)))
             return None
         if found.has_failed and self._is_made_again(found, say):
             return None
         if not found.is_running:
-            self._operation = self._aks.start()
-            self._note("start", USUAL_MINUTES)
+            self._ask("start", USUAL_MINUTES, self._aks.start, say)
             return None
         return found
 
@@ -104,12 +104,14 @@ class Provisioning:
         """Wait for whatever Azure does to the cluster. Returns it; None where there is none."""
         found = self._aks.find()
         while found is not None and not found.is_settled:
-            self._note(*_UNDER_WAY.get(found.state, ("update", USUAL_MINUTES)))
+            self.under_way = self._work(*_UNDER_WAY.get(found.state, ("update", USUAL_MINUTES)))
             self.await_settled(say)
             found = self._aks.find()
         return found
 
-    def scale(self, count: int, autoscale: Bounds | None, *, gpu: bool = False) -> Pool:
+    def scale(
+        self, count: int, autoscale: Bounds | None, say: Say = unsaid, *, gpu: bool = False
+    ) -> Pool:
         """Have Azure change the number of a pool's nodes; returns the pool as it was.
 
         Raises UserError ``cluster.nodes`` or ``cluster.no_pool``.
@@ -118,19 +120,28 @@ class Provisioning:
         found = self.require_settled()
         pool = pool_of(found, gpu=gpu)
         if (pool.count, pool.autoscale) != (count, autoscale):
-            self._operation = self._aks.scale(pool.name, count, autoscale)
-            self._note("scale", USUAL_MINUTES)
+            change = partial(self._aks.scale, pool.name, count, autoscale)
+            self._ask("scale", USUAL_MINUTES, change, say)
         return pool
 
-    def delete(self) -> Found | None:
+    def delete(self, say: Say = unsaid) -> Found | None:
         """Have Azure delete the cluster; None when there is none.
 
         Raises UserError ``cluster.not_weirs`` for one that weir did not make.
         """
-        found = self._aks.find()
+        found = self.require_deletable()
         if found is None:
             return None
-        if not found.is_weirs:
+        if found.state == "Deleting":
+            self.under_way = self._work("delete", DELETE_MINUTES)
+        else:
+            self._ask("delete", DELETE_MINUTES, self._aks.delete, say)
+        return found
+
+    def require_deletable(self) -> Found | None:
+        """The cluster, None when there is none. Raises as ``delete`` does."""
+        found = self._aks.find()
+        if found is not None and not found.is_weirs:
             raise UserError(
                 "cluster.not_weirs",
                 f"the cluster {found.name} was not made by weir (it has no tag {CREATED}), and"
@@ -138,8 +149,6 @@ class Provisioning:
                 remedy=f"weir cluster detach {self._name} forgets it; az aks delete deletes it.",
                 where=self._aks.where,
             )
-        self._operation = self._aks.delete()
-        self._note("delete", DELETE_MINUTES)
         return found
 
     def require_settled(self) -> Found:
@@ -163,8 +172,8 @@ class Provisioning:
             raise not_there(self._aks, None)
         require_possible(self._aks, plan, say)
         say(f"having Azure create {self._aks.target.name} in {plan.location}")
-        self._operation = self._aks.create(body(plan, self._aks.target, __version__))
-        self._note("create", CREATE_MINUTES)
+        wanted = body(plan, self._aks.target, __version__)
+        self._ask("create", CREATE_MINUTES, partial(self._aks.create, wanted), say)
 
     def _is_made_again(self, found: Found, say: Say) -> bool:
         """Whether Azure is told once more to make a cluster that it failed to make as planned."""
@@ -176,10 +185,9 @@ class Provisioning:
         if self.under_way is not None:
             raise operation_failed(error, self.under_way.doing, self._aks.where)
         say(f"having Azure make {found.name} once more, which failed before ({error})")
-        self._operation = self._aks.create(
-            body(plan, self._aks.target, found.tags[CREATED]), is_new=False
-        )
-        self._note("create", CREATE_MINUTES)
+        wanted = body(plan, self._aks.target, found.tags[CREATED])
+        again = partial(self._aks.create, wanted, is_new=False)
+        self._ask("create", CREATE_MINUTES, again, say)
         return True
 
     def _look(self) -> Look:
@@ -207,10 +215,16 @@ class Provisioning:
             since=found.created_at if found.state == "Creating" else None,
         )
 
-    def _note(self, verb: str, minutes: int) -> None:
+    def _ask(self, verb: str, minutes: int, ask: Callable[[], Operation | None], say: Say) -> None:
+        work = self._work(verb, minutes)
+        with asked_for(work, say):
+            self._operation = ask()
+        self.under_way = work
+
+    def _work(self, verb: str, minutes: int) -> Work:
         target = self._aks.target
         there = f"--name {target.name} --resource-group {target.resource_group}"
-        self.under_way = Work(
+        return Work(
             doing=f"{verb} the cluster",
             where=self._aks.where,
             usual_minutes=minutes,

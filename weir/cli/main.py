@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from weir import __version__
-from weir.cli import backtest, demo, judge, lookout, operate, platform, render, runs
+from weir.cli import backtest, cluster, demo, judge, lookout, operate, platform, render, runs
 from weir.cli.output import complain
 from weir.errors import WeirError
 
@@ -42,6 +42,7 @@ app.command("pause")(operate.pause)
 app.command("resume")(operate.resume)
 app.command("keys")(operate.keys)
 app.command("delete")(operate.delete)
+app.add_typer(cluster.app)
 
 
 def _version(value: bool) -> None:

@@ -21,7 +21,7 @@ OnCluster = Annotated[
     str,
     typer.Option(
         "--platform",
-        help="A saved cluster, weir-kubernetes-cluster/NAME; its defaults when left out.",
+        help="A saved cluster, weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME; its defaults when left out.",
         show_default=False,
     ),
 ]
@@ -52,11 +52,11 @@ def _settings(reference: str) -> ClusterSettings:
         import blocks
 
         block = blocks.load_platform(reference)
-        if isinstance(block, blocks.KubernetesCluster):
+        if isinstance(block, blocks.ClusterBlock):
             return block.settings()
     raise UserError(
         "render.no_cluster",
         f"the platform {reference} is no cluster, and has no Kubernetes objects.",
-        remedy="Name a block weir-kubernetes-cluster/NAME, or leave --platform out.",
+        remedy="Name a block weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME, or leave --platform out.",
         where="--platform",
     )

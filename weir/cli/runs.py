@@ -78,7 +78,7 @@ def run_release(file: Path | None, *, pictured: bool = False, **parameters: Any)
     note_platform(parameters.get("platform", LOCAL))
     if file is not None:
         load_release(file)
-    _settle_api()
+    settle_api()
     from flows.release import release as release_flow
 
     path = str(file.absolute()) if file else None
@@ -90,13 +90,13 @@ def run_release(file: Path | None, *, pictured: bool = False, **parameters: Any)
 def run_resume(endpoint: str, platform: str) -> str:
     """Go on with the endpoint's unfinished release in this process; like ``run_release``."""
     note_platform(platform)
-    _settle_api()
+    settle_api()
     from flows.resume import resume as resume_flow
 
     return _final(lambda: resume_flow(endpoint, platform, return_state=True))
 
 
-def _settle_api() -> None:
+def settle_api() -> None:
     # Prefect's log of a run goes to its API; when that is gone, it complains on stderr.
     logging.raiseExceptions = False
     api = prefect_settings.choose_api()
