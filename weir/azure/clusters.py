@@ -101,13 +101,9 @@ class AzureClusters:
     def scale(
         self,
         count: int,
-        self,
-        count: int,
         autoscale: Bounds | None,
         say: Say = unsaid,
         *,
-        gpu: bool = False,
-        no_autoscaler: bool = False,
         gpu: bool = False,
         no_autoscaler: bool = False,
     ) -> Pool:

@@ -21,7 +21,8 @@ OnCluster = Annotated[
     str,
     typer.Option(
         "--platform",
-        help="A saved cluster, weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME; its defaults when left out.",
+        help="A saved cluster, weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME; its"
+        " defaults when left out.",
         show_default=False,
     ),
 ]
@@ -57,6 +58,7 @@ def _settings(reference: str) -> ClusterSettings:
     raise UserError(
         "render.no_cluster",
         f"the platform {reference} is no cluster, and has no Kubernetes objects.",
-        remedy="Name a block weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME, or leave --platform out.",
+        remedy="Name a block weir-kubernetes-cluster/NAME or weir-azure-cluster/NAME, or leave"
+        " --platform out.",
         where="--platform",
     )
