@@ -15,11 +15,13 @@ def saved_names(kind: type[Block]) -> tuple[str, ...]:
     """Names of the saved blocks of ``kind``, in order."""
     with get_client(sync_client=True) as client:
         try:
-            found = client.read_block_documents_by_type(
-                kind.get_block_type_slug(), include_secrets=False
-            )
+            # Before the first of them is saved, the server does not know the type either.
+            client.read_block_type_by_slug(kind.get_block_type_slug())
         except ObjectNotFound:
             return ()
+        found = client.read_block_documents_by_type(
+            kind.get_block_type_slug(), include_secrets=False
+        )
     return tuple(sorted(one.name for one in found if one.name and not one.is_anonymous))
 
 

@@ -11,7 +11,7 @@ from weir.azure.cluster_plan import Bounds
 from weir.cli import cluster_options as options
 from weir.cli import saved_clusters
 from weir.cli.cluster_words import differs, listed, still_there
-from weir.cli.output import err, escape, out
+from weir.cli.output import complain, err, escape, out
 from weir.cli.waiting import told_what_is_awaited
 from weir.errors import UserError
 
@@ -181,9 +181,12 @@ def list_clusters() -> None:
         return
     with out.status("asking Azure"):
         blocks = {name: saved_clusters.load(name) for name in known}
-        lines = listed({name: block.clusters for name, block in blocks.items()})
-    for line in lines:
+        table, troubles = listed({name: block.clusters for name, block in blocks.items()})
+    for line in table:
         out.print(escape(line))
+    for trouble in troubles:
+        complain(trouble)
+    sys.exit(1 if troubles else 0)
 
 
 @app.command()

@@ -112,7 +112,7 @@ def read_file(path: Path | None) -> dict[str, Any]:
 
 def given(**options: Any) -> dict[str, Any]:
     """Those that were said."""
-    return {name: value for name, value in options.items() if value not in (None, "", [], ())}
+    return {name: value for name, value in options.items() if value not in (None, "", [], (), {})}
 
 
 def bounds(minimum: int | None, maximum: int | None) -> dict[str, int] | None:

@@ -25,22 +25,24 @@ def differs(name: str, lines: Sequence[str]) -> UserError:
     )
 
 
-def listed(clusters: Mapping[str, Callable[[], AzureClusters]]) -> list[str]:
-    """The lines of a table; one that cannot be looked at says why below it."""
+def listed(
+    clusters: Mapping[str, Callable[[], AzureClusters]],
+) -> tuple[list[str], list[WeirError]]:
+    """The lines of a table, and why what is unknown in it could not be looked at."""
     rows: list[tuple[str, ...]] = [HEADER]
-    troubles: list[str] = []
+    troubles: list[WeirError] = []
     for name, opened in clusters.items():
         try:
             rows.append(_row(name, opened()))
         except WeirError as error:
             rows.append((name, "unknown", "", "", "", ""))
-            troubles.append(f"{name}: {error}")
+            troubles.append(error)
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     table = [
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return [*table, *troubles]
+    return table, troubles
 
 
 def still_there(block: AzureCluster) -> list[str]:

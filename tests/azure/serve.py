@@ -1,0 +1,60 @@
+"""The double as a process of its own: ``python -m tests.azure.serve FOLDER NAME...``.
+
+It serves until it is killed. Clusters NAME are there already, made by somebody else.
+
+FOLDER/block.yaml has the fields of a block AzureCluster that lead to it, ``double-ca.pem`` its
+certificate. What it is to do on purpose, ``FOLDER/hold`` says: while that file is there, no
+operation ends.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from tests.azure.aks import GROUP, SUBSCRIPTION, Aks
+from tests.azure.double import Double
+from tests.azure.inside import Inside
+
+
+def main(folder: Path, others: Sequence[str]) -> None:
+    hold = folder / "hold"
+    with Double(folder) as double:
+        aks = Aks(double.ca_bundle, retry_after="1")
+        for name in others:
+            aks.there_is(name)
+        double.serve(aks)
+        double.serve(Inside(double.directory))
+        _write(folder, double)
+        while True:
+            if hold.exists():
+                aks.hold()
+            else:
+                aks.let_go()
+            (folder / "asked").write_text(
+                "".join(f"{one.method} {one.path}\n" for one in double.requests)
+            )
+            time.sleep(0.05)
+
+
+def _write(folder: Path, double: Double) -> None:
+    cloud = double.cloud
+    fields = {
+        "subscription_id": SUBSCRIPTION,
+        "resource_group": GROUP,
+        "authority": cloud.authority,
+        "resource_manager": cloud.resource_manager,
+        "log_analytics": cloud.log_analytics,
+        "ca_bundle": cloud.ca_bundle,
+    }
+    temporary = folder / "block.yaml.tmp"
+    temporary.write_text(yaml.safe_dump(fields))
+    temporary.rename(folder / "block.yaml")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
