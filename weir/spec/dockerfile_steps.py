@@ -25,6 +25,13 @@ def read_steps(path: Path) -> str:
             remedy="Correct inference.extra_dockerfile_steps, or put the file there.",
             where=str(path),
         ) from error
+    if text.rstrip().endswith("\\"):
+        raise UserError(
+            "image.extra_dockerfile_steps_invalid",
+            "the last of the extra Dockerfile steps goes on behind its end.",
+            remedy="Remove the \\ at the end of the file.",
+            where=str(path),
+        )
     if _FROM.search(text):
         raise UserError(
             "image.extra_dockerfile_steps_invalid",
