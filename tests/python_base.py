@@ -15,6 +15,7 @@ PROGRAMS = ("sh", "mkdir", "rm", "env")
 """What the steps of weir's Dockerfile call besides Python."""
 
 _LEFT_OUT = ("test", "tests", "idlelib", "tkinter", "turtledemo", "site-packages", "__pycache__")
+_LIBRARIES = r"gcc_s|stdc\+\+|rt|pthread|dl|m|util|resolv|nss_dns"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -66,8 +67,8 @@ def libraries(binaries: Iterable[Path]) -> set[Path]:
 def _for_wheels() -> set[Path]:
     """What compiled packages expect of every Linux besides the C library."""
     done = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False)
-    wanted = re.findall(r"(?:libgcc_s|libstdc\+\+)\.so\.\d+ \(.*x86-64.*\) => (/\S+)", done.stdout)
-    return {Path(one) for one in wanted}
+    wanted = rf"lib(?:{_LIBRARIES})\.so\.\d+ \(libc6,\S*64.*\) => (/\S+)"
+    return {Path(one) for one in re.findall(wanted, done.stdout)}
 
 
 def _index_settings() -> list[str]:

@@ -71,16 +71,23 @@ def buildah(folder: Path) -> ToolSettings:
     )
 
 
-def make_empty_base(registry: str, folder: Path, tool: ToolSettings) -> ImageSettings:
+def make_empty_base(
+    registry: str, folder: Path, tool: ToolSettings, login: tuple[str, ...] = ()
+) -> ImageSettings:
     """Push an image that holds next to nothing; settings of a builder that builds on it."""
     context = folder / "base"
     context.mkdir(parents=True)
     (context / "Dockerfile").write_text("FROM scratch\nCOPY base /base\n")
     (context / "base").write_text("base")
     image = f"{registry}/base/empty:1"
-    run_buildah(tool, "build", *tool.build_options, "--tag", image, str(context))
-    run_buildah(tool, "push", "--tls-verify=false", image, f"docker://{image}")
+    push_base(tool, context, image, login)
     return ImageSettings(registry, bases=Bases(python=image), platform="")
+
+
+def push_base(tool: ToolSettings, context: Path, image: str, login: tuple[str, ...] = ()) -> None:
+    """Build the image in ``context`` and push it as ``image``."""
+    run_buildah(tool, "build", *tool.build_options, "--tag", image, str(context))
+    run_buildah(tool, "push", *login, "--tls-verify=false", image, f"docker://{image}")
 
 
 def run_buildah(tool: ToolSettings, *arguments: str) -> str:
