@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from weir.images.credentials import Credentials, find_credentials
 from weir.images.registry import Registry
 from weir.images.settings import ImageSettings, ToolSettings
 
+ROOT = Path(__file__).parents[2]
 USER, PASSWORD = "ada", "wordpass"
 _ENTRY = "ada:$2b$04$0IaEeM/NiddQCIZVZnsmJOO2EA7/blaP/INjDEt3.SvOkWZtkyvoy\n"
 """The password as htpasswd keeps it."""
@@ -94,3 +98,36 @@ def test_layers_of_what_did_not_change_are_pushed_once(site: Site, tmp_path: Pat
     assert builder.build(context).built
     model = next(at for at, line in enumerate(said) if "COPY model/" in line)
     assert "Using cache" in said[model + 1]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.unit.images.contexts import context_in
+from weir.images.command_builder import CommandBuilder
+from weir.images.dockerfile import Bases
+from weir.images.settings import ImageSettings, ToolSettings
+
+def say(line):
+    if line.startswith(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+settings = ImageSettings(sys.argv[2], bases=Bases(python=sys.argv[3]), platform="")
+tool = ToolSettings("buildah", tuple(sys.argv[6:]), ("--isolation", "chroot"), sys.argv[5])
+context = context_in(folder, command=("python", "score.py", sys.argv[4]))
+CommandBuilder(settings, tool, folder=folder / "scratch", say=say).build(context)
+"""
+
+
+@pytest.mark.parametrize("moment", ["STEP 3", "Copying blob"])
+def test_a_builder_that_was_killed_is_gone_on_with(site: Site, tmp_path: Path, moment: str) -> None:
+    context = context_in(tmp_path, command=("python", "score.py", moment))
+    base = site.settings.bases.python
+    arguments = [str(tmp_path), site.host, base, moment, str(site.login), *site.tool.options]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    builder = CommandBuilder(site.settings, site.tool, folder=tmp_path / "scratch")
+    assert builder.build(context).digest == builder.digest(context)
+    assert not builder.build(context).built
+    assert list((tmp_path / "scratch").iterdir()) == []

@@ -161,17 +161,28 @@ class _Counted(io.RawIOBase):
 def _digest(prepared: Prepared, take: Callable[[Entry, _Counted], object]) -> str:
     whole = hashlib.sha256()
     for entry in prepared.entries:
-        try:
-            with entry.open() as stream:
-                counted = _Counted(stream)
-                take(entry, counted)
-                while counted.read(1 << 20):
-                    pass
-        except FileNotFoundError as error:
-            raise _changed(str(entry.content)) from error
+        with _opened(entry) as stream:
+            counted = _Counted(stream)
+            take(entry, counted)
+            while counted.read(1 << 20):
+                pass
         mark = b"x" if entry.is_executable else b"-"
         whole.update(os.fsencode(entry.name) + b"\0" + mark + counted.read_so_far.digest())
     return whole.hexdigest()
+
+
+def _opened(entry: Entry) -> IO[bytes]:
+    try:
+        return entry.open()
+    except FileNotFoundError as error:
+        raise _changed(str(entry.content)) from error
+    except OSError as error:
+        raise UserError(
+            "image.file_unreadable",
+            f"this goes into the image and cannot be read: {error.strerror}.",
+            remedy="Correct its permissions, or leave it out by a line in .dockerignore.",
+            where=str(entry.content),
+        ) from error
 
 
 def _source(folder: Path, entry_script: str | None) -> Iterator[Entry]:

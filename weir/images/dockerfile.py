@@ -107,7 +107,8 @@ def _run(*steps: str) -> str:
 # A base such as NVIDIA's has no Python; what a base has installed stays visible.
 _PYTHON = _run(
     "{ python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update"
-    " && apt-get install -y --no-install-recommends python3 python3-venv"
+    " && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
+    " python3 python3-venv"
     " && rm -rf /var/lib/apt/lists/*; }; }",
     f"python3 -m venv --system-site-packages {_ENVIRONMENT}",
 )

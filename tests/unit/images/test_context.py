@@ -131,6 +131,13 @@ def test_a_file_that_grows_or_goes_while_it_is_packed_is_told(tmp_path: Path) ->
     assert (raised.value.reason, raised.value.where) == ("image.source_changed", str(weights))
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = Prepared((Entry("source/score.py", tmp_path),))
+    with pytest.raises(UserError) as raised:
+        digest(folder)
+    assert (raised.value.reason, raised.value.where) == ("image.file_unreadable", str(tmp_path))
+
+
 def test_a_large_model_is_never_read_whole(tmp_path: Path) -> None:
     context = context_in(tmp_path)
     with (tmp_path / "fraud" / "weights.bin").open("wb") as file:
