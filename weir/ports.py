@@ -80,12 +80,15 @@ class Image:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """Absolute paths of what goes into an image."""
+    """Absolute paths of what goes into an image. ``name`` is the model's, for people."""
 
     model_path: Path | None
     source_directory: Path
     requirements: Path | None
     inference: Inference
+    conda_file: Path | None = None
+    extra_dockerfile_steps: Path | None = None
+    name: str = "model"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,24 @@
-"""How an entry script is served, wherever it runs. Pure: arguments and environment."""
+"""How a model is served, wherever it runs. Pure: places, arguments and environment."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from weir.endpoint import Version
+
+SERVER = "azureml-inference-server-http==1.5.1"
+"""The model server that runs entry scripts."""
+
+SERVER_APPLICATION = "azureml_inference_server_http.server.entry:app"
+"""What gunicorn serves of it."""
+
+IMAGE_SOURCE = "/opt/weir/source"
+IMAGE_MODEL = "/opt/weir/model/1"
+"""Where an image that weir describes has its parts. The last part is the model's version, which the
+Azure ML server wants to be a number."""
+
+IMAGE_USER = 10001
+"""The user and the group that an image's server runs as."""
 
 LONGEST_GRACE_SECONDS = 120.0
 
@@ -37,7 +53,15 @@ def entry_script_arguments(version: Version, python: str, port: str) -> tuple[st
         *("--timeout", str(int(longest) + _WORKER_MARGIN_SECONDS)),
         *("--graceful-timeout", str(int(grace_seconds(version)))),
         "--no-control-socket",
-        "azureml_inference_server_http.server.entry:app",
+        SERVER_APPLICATION,
+    )
+
+
+def command_arguments(command: Sequence[str], model: str, source: str) -> tuple[str, ...]:
+    """``command`` with the places of model and source filled in, and ``{port}`` left."""
+    return tuple(
+        argument.replace("{model_dir}", model).replace("{source_dir}", source)
+        for argument in command
     )
 
 
@@ -66,10 +90,17 @@ def entry_script_environment(version: Version, source_directory: str) -> dict[st
         return {}
     timeout_ms = version.deployment.scoring_timeout_ms
     return {
-        "AZUREML_ENTRY_SCRIPT": f"{source_directory}/{inference.entry_script}",
-        "AML_APP_ROOT": source_directory,
-        "AML_APP_INSIGHTS_ENABLED": "false",
+        **script_environment(inference.entry_script, source_directory),
         "WORKER_COUNT": worker_count(version),
         # The gateway answers 504 first; then the worker is freed.
         "SCORING_TIMEOUT_MS": str(timeout_ms + _GATEWAY_FIRST_MS),
+    }
+
+
+def script_environment(entry_script: str, source_directory: str) -> dict[str, str]:
+    """Where the entry script's server finds it, whatever the deployment."""
+    return {
+        "AZUREML_ENTRY_SCRIPT": f"{source_directory}/{entry_script}",
+        "AML_APP_ROOT": source_directory,
+        "AML_APP_INSIGHTS_ENABLED": "false",
     }

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.registry import buildah, lacking, make_empty_base, running_registry
 from weir.errors import UserError
+from weir.images.command_builder import CommandBuilder
+from weir.images.named import NamedOrBuilt
+from weir.images.settings import ImageSettings, ToolSettings
 from weir.local.images import LocalImages
 from weir.ports import BuildContext, Images
 from weir.spec.inference import Inference
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Images:
-    return LocalImages(tmp_path / "home")
+@pytest.fixture(scope="module")
+def builder(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[ImageSettings, ToolSettings]]:
+    """buildah, and a real registry to push to."""
+    if lacking():
+        pytest.skip(lacking())
+    folder = tmp_path_factory.mktemp("builder")
+    tool = buildah(folder)
+    with running_registry(folder / "registry") as host:
+        yield make_empty_base(host, folder, tool), tool
+
+
+@pytest.fixture(params=["local", "buildah"])
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
+    if request.param == "local":
+        return LocalImages(tmp_path / "home")
+    settings, tool = request.getfixturevalue("builder")
+    # The registry is there for all tests; what one pushes is no other's.
+    own = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]
+    built = CommandBuilder(
+        replace(settings, repository=f"test-{own}"), tool, folder=tmp_path / "scratch"
+    )
+    return NamedOrBuilt(built)
 
 
 @pytest.fixture
@@ -30,6 +58,11 @@ def made_in(folder: Path, script: str = "print(1)", **inference: object) -> Buil
     (folder / "model.txt").write_text("weights")
     settings = Inference.model_validate({"command": ("python", "serve.py"), **inference})
     return BuildContext(folder / "model.txt", source, None, settings)
+
+
+def retains_its_own(images: Images) -> None:
+    if not images.retains:
+        pytest.skip("what a registry keeps is not weir's to remove")
 
 
 def let_time_pass(tmp_path: Path) -> None:
@@ -86,6 +119,7 @@ def test_caches_version_control_and_virtual_environments_are_no_content(
 def test_images_that_are_not_retained_are_built_again(
     images: Images, context: BuildContext, tmp_path: Path
 ) -> None:
+    retains_its_own(images)
     other = made_in(tmp_path / "two", "print(2)")
     kept = images.build(context)
     images.build(other)
@@ -98,6 +132,7 @@ def test_images_that_are_not_retained_are_built_again(
 def test_an_image_that_another_release_just_asked_for_stays(
     images: Images, context: BuildContext, tmp_path: Path
 ) -> None:
+    retains_its_own(images)
     images.build(context)
     let_time_pass(tmp_path)
     images.build(context)
@@ -128,6 +163,14 @@ def test_a_missing_source_directory_is_named(images: Images, context: BuildConte
     with pytest.raises(UserError) as raised:
         images.digest(lacking)
     assert raised.value.reason == "image.source_directory_missing"
+
+
+def test_what_is_retained_elsewhere_is_left_alone(images: Images, context: BuildContext) -> None:
+    if images.retains:
+        pytest.skip("these images are weir's to remove")
+    images.build(context)
+    images.retain([])
+    assert not images.build(context).built
 
 
 def test_what_is_left_of_an_interrupted_removal_is_built_again(

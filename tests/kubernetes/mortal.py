@@ -9,10 +9,10 @@ from typing import Any
 from tests.fakes.world import SteadyTraffic
 from tests.kubernetes.at_hand import Place
 from weir.clock import SystemClock
+from weir.images.named import NamedImages
 from weir.kubernetes.api import Api
 from weir.kubernetes.clusters import KubernetesClusters
 from weir.kubernetes.connection import connect
-from weir.kubernetes.images import NamedImages
 from weir.kubernetes.state import KubernetesState
 from weir.kubernetes.traffic import KubernetesTraffic
 from weir.kubernetes.windows import KubernetesWindows

@@ -10,10 +10,11 @@ from pathlib import Path
 from weir.document import EndpointDocument
 from weir.errors import PermanentError
 from weir.local.disk import write_atomically
-from weir.local.environments import SERVER, Environments, Recipe
+from weir.local.environments import Environments, Recipe
 from weir.local.home import Home, default_home
 from weir.local.traffic_counts import TrafficCounts, read_counts
 from weir.ports import Platform
+from weir.serving import SERVER
 
 REQUESTS_PER_SECOND = 150
 CLIENTS = 8

@@ -10,7 +10,7 @@ import typer
 from weir.cli import prefect_settings
 from weir.cli.opening import LOCAL
 from weir.errors import UserError
-from weir.kubernetes.images import NamedImages
+from weir.images.named import NamedImages
 from weir.kubernetes.rendering import rendered
 from weir.kubernetes.settings import ClusterSettings
 from weir.ports import BuildContext

@@ -7,10 +7,10 @@ from pathlib import Path
 from kubernetes import client
 
 from weir.clock import SystemClock
+from weir.images.named import NamedImages
 from weir.kubernetes.api import Api
 from weir.kubernetes.asking import PATIENCE_SECONDS
 from weir.kubernetes.clusters import KubernetesClusters
-from weir.kubernetes.images import NamedImages
 from weir.kubernetes.settings import ClusterSettings
 from weir.kubernetes.state import KubernetesState
 from weir.kubernetes.telemetry import GuardLogs

@@ -23,8 +23,12 @@ from weir.kubernetes.expansion import verbatim
 from weir.kubernetes.kinds import Object
 from weir.kubernetes.settings import ClusterSettings, Toleration
 from weir.serving import (
+    IMAGE_MODEL,
+    IMAGE_SOURCE,
+    IMAGE_USER,
     LONGEST_GRACE_SECONDS,
     busy_seconds,
+    command_arguments,
     common_environment,
     entry_script_arguments,
     entry_script_environment,
@@ -34,18 +38,12 @@ from weir.serving import (
 MODEL = "model"
 GUARD = "guard"
 
-SOURCE_DIRECTORY = "/opt/weir/source"
-MODEL_DIRECTORY = "/opt/weir/model/1"
-"""Where an image that weir describes has its parts. The last part is the model's version, which the
-Azure ML server wants to be a number."""
-
 PROPAGATION_SECONDS = 10
 """How long gateways may go on sending to a pod that is being deleted."""
 
 _DRAIN_MARGIN = 5
 """Waiting for a slot is asking again and again, and takes about as long as it may."""
 
-_USER = 10001
 _V1 = {"apiVersion": "v1"}
 _GUARD_CPU, _GUARD_MEMORY, _GUARD_MEMORY_LIMIT = "100m", "96Mi", "512Mi"
 
@@ -65,9 +63,9 @@ def pod_template(
         "terminationGracePeriodSeconds": math.ceil(drain_seconds + grace_seconds(version)) + 5,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
+            "runAsUser": IMAGE_USER,
+            "runAsGroup": IMAGE_USER,
+            "fsGroup": IMAGE_USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": [
@@ -196,15 +194,8 @@ def _arguments(version: Version) -> tuple[str, ...]:
     inference = version.inference
     if inference.entry_script is not None:
         return entry_script_arguments(version, "python", str(MODEL_PORT))
-    places = {
-        "{port}": str(MODEL_PORT),
-        "{model_dir}": MODEL_DIRECTORY,
-        "{source_dir}": SOURCE_DIRECTORY,
-    }
-    filled = list(inference.command or ())
-    for name, place in places.items():
-        filled = [argument.replace(name, place) for argument in filled]
-    return tuple(filled)
+    filled = command_arguments(inference.command or (), IMAGE_MODEL, IMAGE_SOURCE)
+    return tuple(argument.replace("{port}", str(MODEL_PORT)) for argument in filled)
 
 
 def _environment(version: Version) -> dict[str, str]:
@@ -213,8 +204,8 @@ def _environment(version: Version) -> dict[str, str]:
         "PORT": str(MODEL_PORT),
         "HOME": "/tmp",
         **common_environment(version),
-        "AZUREML_MODEL_DIR": MODEL_DIRECTORY,
-        **entry_script_environment(version, SOURCE_DIRECTORY),
+        "AZUREML_MODEL_DIR": IMAGE_MODEL,
+        **entry_script_environment(version, IMAGE_SOURCE),
         **version.inference.environment_variables,
     }
 

@@ -19,10 +19,7 @@ from pathlib import Path
 from weir.errors import PermanentError, TemporaryError, WeirError
 from weir.local.disk import PRIVATE_FILE, storage_error, write_atomically
 from weir.local.home import Home
-from weir.spec.requirements import words_of
-
-SERVER = "azureml-inference-server-http==1.5.1"
-"""The model server that runs entry scripts."""
+from weir.spec.requirements import words_in, words_of
 
 BUILD_SECONDS = 1800.0
 
@@ -38,19 +35,27 @@ _SHOWN_LINES = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an environment is made of: a requirements file, and weir's own pins."""
+    """What an environment is made of: a requirements file, and weir's own pins.
+
+    Where ``lines`` are given they are the requirements, and stand in the file: a conda file's pip
+    section.
+    """
 
     requirements: Path | None
     pins: tuple[str, ...] = ()
+    lines: tuple[str, ...] | None = None
 
     def digest(self) -> str:
         """Changes with the requirements' words, the pins and the Python.
 
         Raises UserError ``image.requirements_missing`` or ``image.requirements_editable``.
         """
-        lines = [] if self.requirements is None else list(words_of(self.requirements))
+        lines = [] if self.requirements is None else list(self._words(self.requirements))
         parts = [f"{sys.version_info[0]}.{sys.version_info[1]}", platform.machine(), sys.platform]
         return hashlib.sha256("\n".join([*parts, *self.pins, "", *lines]).encode()).hexdigest()[:24]
+
+    def _words(self, file: Path) -> Iterator[str]:
+        return words_of(file) if self.lines is None else words_in(self.lines, file)
 
 
 class Environments:
@@ -106,7 +111,9 @@ class Environments:
         python = str(folder / "bin" / "python")
         self._uv(["venv", "--python", sys.executable, str(folder)], recipe, lock)
         wanted = [*recipe.pins]
-        if recipe.requirements is not None:
+        if recipe.lines is not None:
+            wanted += ["--requirement", "-"]
+        elif recipe.requirements is not None:
             wanted += ["--requirement", str(recipe.requirements)]
         if wanted:
             self._uv(["pip", "install", "--python", python, *wanted], recipe, lock)
@@ -123,7 +130,7 @@ class Environments:
                 [uv.find_uv_bin(), "--color", "never", "--no-progress", *arguments],
                 env=uv_environment(os.environ),
                 cwd=where.parent if where else self._home.root,
-                stdin=subprocess.DEVNULL,
+                input="\n".join(recipe.lines or ()),
                 capture_output=True,
                 text=True,
                 timeout=BUILD_SECONDS,

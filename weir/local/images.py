@@ -15,17 +15,26 @@ import psutil
 
 from weir.content import iter_files, tree_digest
 from weir.errors import PermanentError, TemporaryError, UserError
+from weir.images.checking import check_files
 from weir.local.copying import copy_files
 from weir.local.disk import PRIVATE_FILE, storage_error, write_atomically
-from weir.local.environments import SERVER, Environments, Recipe, hold_lock, is_young
+from weir.local.environments import Environments, Recipe, hold_lock, is_young
 from weir.local.home import Home
 from weir.ports import BuildContext, Image
+from weir.serving import SERVER
+from weir.spec.conda import read_conda_file
 
 _DESCRIPTION = "image.json"
 _LAYOUT = "1"
 _MODEL = Path("model", "1")
 """The Azure ML server takes the last part of AZUREML_MODEL_DIR for the model's version, and logs a
 stack trace at every start when it is no number."""
+
+_NOT_OF_THIS_MACHINE = {
+    *("requirements", "conda_file"),
+    *("image", "base_image", "enable_gpu", "extra_dockerfile_steps"),
+}
+"""Settings of container images, and files of which only what they say counts."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class LocalImages:
         self._check(context)
         recipe = _recipe(context)
         settings = context.inference.model_dump(
-            mode="json", exclude={"source_directory", "requirements", "image"}
+            mode="json", exclude={"source_directory", *_NOT_OF_THIS_MACHINE}
         )
         parts = [
             _LAYOUT,
@@ -162,21 +171,7 @@ class LocalImages:
                 " a cluster: --platform kubernetes, or weir-kubernetes-cluster/NAME.",
                 where=str(inference.image),
             )
-        if not context.source_directory.is_dir():
-            raise _missing("source_directory", "folder", context.source_directory)
-        if inference.entry_script is not None:
-            script = context.source_directory / inference.entry_script
-            if not script.is_file():
-                raise _missing("entry_script", "entry script", script)
-        if context.requirements is not None and not context.requirements.is_file():
-            raise _missing("requirements", "requirements file", context.requirements)
-        if context.model_path is not None and not context.model_path.exists():
-            raise UserError(
-                "image.model_missing",
-                "the model is not there (field model.path).",
-                remedy="Correct model.path, or put the model there.",
-                where=str(context.model_path),
-            )
+        check_files(context)
 
     def _remove_abandoned(self) -> None:
         for folder in self._home.images.glob(".*.tmp"):
@@ -186,10 +181,25 @@ class LocalImages:
 
 
 def _recipe(context: BuildContext) -> Recipe | None:
-    """An entry script needs the model server; another server needs what it asks for, if at all."""
-    if context.inference.entry_script is not None:
-        return Recipe(context.requirements, (SERVER,))
-    return None if context.requirements is None else Recipe(context.requirements)
+    """An entry script needs the model server; another server needs what it asks for, if at all.
+
+    Raises UserError ``image.conda_packages`` for what only conda could install.
+    """
+    pins = () if context.inference.entry_script is None else (SERVER,)
+    if context.requirements is not None or context.conda_file is None:
+        wanted = Recipe(context.requirements, pins)
+        return wanted if pins or context.requirements else None
+    conda = read_conda_file(context.conda_file)
+    if conda.needs_conda():
+        raise UserError(
+            "image.conda_packages",
+            f"the conda file wants {', '.join(conda.needs_conda())}, and this machine has no conda"
+            " (field inference.conda_file).",
+            remedy="Give inference.requirements beside it, which this machine then installs"
+            " instead, or release it to a cluster.",
+            where=str(context.conda_file),
+        )
+    return Recipe(context.conda_file, pins, conda.pip) if pins or conda.pip else None
 
 
 def _move_into_place(built: Path, folder: Path) -> None:
@@ -210,12 +220,3 @@ def _description(folder: Path) -> dict[str, str | None]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _missing(field: str, what: str, path: Path) -> UserError:
-    return UserError(
-        f"image.{field}_missing",
-        f"the {what} is not there (field inference.{field}).",
-        remedy=f"Correct inference.{field}, or put it there.",
-        where=str(path),
-    )

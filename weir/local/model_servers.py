@@ -9,6 +9,7 @@ from weir.local.images import ImageFolder
 from weir.local.processes import Probe, ProcessSpec
 from weir.serving import (
     busy_seconds,
+    command_arguments,
     common_environment,
     entry_script_arguments,
     entry_script_environment,
@@ -60,10 +61,7 @@ def _command(version: Version, image: ImageFolder) -> tuple[str, ...] | None:
     command = version.inference.command
     if command is None:
         return None
-    places = {"{model_dir}": str(image.model), "{source_dir}": str(image.source)}
-    filled = list(command)
-    for name, place in places.items():
-        filled = [argument.replace(name, place) for argument in filled]
+    filled = list(command_arguments(command, str(image.model), str(image.source)))
     if "/" not in filled[0] and image.environment is not None:
         # The supervisor looks a program up in its own PATH, not in the replica's.
         own = image.environment / "bin" / filled[0]

@@ -23,6 +23,7 @@ from weir.release.housekeeping import forget_unused_images
 from weir.release.ledger import Change, Ledger
 from weir.release.reading import has_its_model_inside
 from weir.rollout import Reason, begin
+from weir.spec.files import files_of
 from weir.spec.release import ReleaseSpec
 
 FIRST_VERSION = "first_version"
@@ -46,18 +47,18 @@ def provision(platform: Platform, ledger: Ledger, say: Say = unsaid) -> Endpoint
 
 def build_context(platform: Platform, spec: ReleaseSpec, directory: Path) -> BuildContext:
     """Absolute paths of what the release ships. Raises UserError ``model.unknown``."""
-    source = (directory / spec.inference.source_directory).resolve()
-    requirements = spec.inference.requirements
-    model_path: Path | None = None
-    if spec.model.path is not None:
-        model_path = (directory / spec.model.path).resolve()
-    elif not has_its_model_inside(spec):
+    files = files_of(spec, directory)
+    model_path = files.model
+    if model_path is None and not has_its_model_inside(spec):
         model_path = platform.models.get(spec.model.name, spec.model.version).path
     return BuildContext(
         model_path=model_path,
-        source_directory=source,
-        requirements=(directory / requirements).resolve() if requirements else None,
+        source_directory=files.source_directory,
+        requirements=files.requirements,
         inference=spec.inference,
+        conda_file=files.conda_file,
+        extra_dockerfile_steps=files.extra_dockerfile_steps,
+        name=spec.model.name,
     )
 
 

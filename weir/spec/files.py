@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weir.content import file_digest, iter_files, tree_digest
 from weir.errors import UserError
+from weir.spec.conda import read_conda_file
+from weir.spec.dockerfile_steps import read_steps
 from weir.spec.explain import shown
 from weir.spec.release import ReleaseSpec
-from weir.spec.requirements import words_of
+from weir.spec.requirements import words_in, words_of
 
 Step = tuple[str | int, ...]
+
+_LATER = ("image", "base_image", "enable_gpu")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class ReleaseFiles:
     model: Path | None
     source_directory: Path
     requirements: Path | None
+    conda_file: Path | None
+    extra_dockerfile_steps: Path | None
     samples: Path | None
 
 
@@ -39,6 +45,8 @@ def files_of(spec: ReleaseSpec, directory: Path) -> ReleaseFiles:
         model=at(spec.model.path),
         source_directory=(directory / spec.inference.source_directory).resolve(),
         requirements=at(spec.inference.requirements),
+        conda_file=at(spec.inference.conda_file),
+        extra_dockerfile_steps=at(spec.inference.extra_dockerfile_steps),
         samples=at(spec.check.samples),
     )
 
@@ -55,12 +63,15 @@ def digest_of(spec: ReleaseSpec, directory: Path) -> str:
         ("model", "path"),
         ("inference", "source_directory"),
         ("inference", "requirements"),
+        ("inference", "conda_file"),
+        ("inference", "extra_dockerfile_steps"),
         ("check", "samples"),
     ):
         settings[part].pop(field)
-    if spec.inference.image is None:
-        # As it was before images could be named: a release stays the same release.
-        settings["inference"].pop("image")
+    for field in _LATER:
+        # As it was before the field was there: a release stays the same release.
+        if not settings["inference"][field]:
+            settings["inference"].pop(field)
     files = files_of(spec, directory)
     contents = {
         name: None if path is None else tree_digest(path)
@@ -77,6 +88,12 @@ def digest_of(spec: ReleaseSpec, directory: Path) -> str:
         if files.requirements is None
         else hashlib.sha256("\n".join(words_of(files.requirements)).encode()).hexdigest(),
     }
+    if files.conda_file is not None:
+        conda = read_conda_file(files.conda_file)
+        words = [conda.without_pip_section(), *words_in(conda.pip, files.conda_file)]
+        contents["conda_file"] = hashlib.sha256("\n".join(words).encode()).hexdigest()
+    if files.extra_dockerfile_steps is not None:
+        contents["extra_dockerfile_steps"] = file_digest(files.extra_dockerfile_steps)
     whole = json.dumps({"settings": settings, "contents": contents}, sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
@@ -134,12 +151,17 @@ class _Looking:
             yield ("inference", "source_directory"), wrong
         else:
             yield from self.entry_script(source)
-        requirements = self.named("inference", "requirements")
-        if requirements is not None:
-            path, wrong = self.look(requirements, self.directory, "file")
-            wrong = wrong or _unusable_requirements(path)
-            if wrong:
-                yield ("inference", "requirements"), wrong
+        for field, read in (
+            ("requirements", _read_requirements),
+            ("conda_file", _read_conda_file),
+            ("extra_dockerfile_steps", read_steps),
+        ):
+            name = self.named("inference", field)
+            if name is not None:
+                path, wrong = self.look(name, self.directory, "file")
+                wrong = wrong or _unusable(path, read)
+                if wrong:
+                    yield ("inference", field), wrong
 
     def entry_script(self, source: Path) -> Iterator[tuple[Step, str]]:
         name = self.named("inference", "entry_script")
@@ -161,12 +183,20 @@ class _Looking:
             yield ("check", "samples"), wrong
 
 
-def _unusable_requirements(path: Path) -> str:
+def _unusable(path: Path, read: Callable[[Path], object]) -> str:
     try:
-        list(words_of(path))
+        read(path)
     except UserError as error:
         return f"{error.where}: {error.message} {error.remedy}"
     return ""
+
+
+def _read_requirements(path: Path) -> None:
+    list(words_of(path))
+
+
+def _read_conda_file(path: Path) -> None:
+    list(words_in(read_conda_file(path).pip, path))
 
 
 def _unusable_folder(path: Path, name: str) -> str:

@@ -16,12 +16,15 @@ IMAGE_PATTERN = (
 )
 """A registry's host, a name in lower case, a tag, a digest; as container runtimes read it."""
 
+_ONLY_BUILT = ("base_image", "enable_gpu", "extra_dockerfile_steps")
+
 
 class Inference(Part):
     """Either ``entry_script`` (init once, run per request) or ``command`` (any HTTP server).
 
     On a cluster ``image`` names a container image that holds server and model; with neither of the
-    two others the image's own entry point serves, on the port in PORT.
+    two others the image's own entry point serves, on the port in PORT. Without ``image`` a cluster
+    that builds images makes one of the other settings; see docs/images.md.
     Paths are relative to the release file. A command may use ``{port}``, ``{model_dir}`` and
     ``{source_dir}``; PORT and AZUREML_MODEL_DIR are set in its environment too.
     """
@@ -32,6 +35,28 @@ class Inference(Part):
     source_directory: str = Field(".", description="Folder that is shipped with the model.")
     requirements: str | None = Field(
         None, description="requirements.txt from which the isolated environment is built."
+    )
+    conda_file: str | None = Field(
+        None,
+        description="Conda environment file from which an image's environment is built instead of"
+        " requirements. This machine has no conda: it installs the pip section alone, on the Python"
+        " that runs weir, and wants requirements beside a file that needs more.",
+    )
+    base_image: str | None = Field(
+        None,
+        pattern=IMAGE_PATTERN,
+        description="Container image that an image is built on, best by digest; one with Python"
+        " when unset. No effect on this machine.",
+    )
+    enable_gpu: bool = Field(
+        False,
+        description="Without base_image, build on an image with the CUDA libraries. No effect on"
+        " this machine; the processors themselves are deployment.gpu_cores.",
+    )
+    extra_dockerfile_steps: str | None = Field(
+        None,
+        description="File of Dockerfile lines, run before the environment is installed. No effect"
+        " on this machine.",
     )
     command: tuple[str, ...] | None = Field(
         None, description="Program and arguments of another model server."
@@ -71,6 +96,12 @@ class Inference(Part):
             raise ValueError("command is empty; give the program and its arguments")
         if any("\0" in argument for argument in self.command or ()):
             raise ValueError("command has a character of code 0; an argument cannot")
+        without_effect = [name for name in _ONLY_BUILT if getattr(self, name)]
+        if self.image is not None and without_effect:
+            raise ValueError(
+                f"image is taken as it is, and {without_effect[0]} is for one that weir builds;"
+                " give one of them"
+            )
         return self
 
     def is_image_alone(self) -> bool:

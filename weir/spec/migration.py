@@ -17,12 +17,16 @@ class Moved:
 INFERENCE_CONFIG = (
     Moved("entryScript", "inference.entry_script", "relative to source_directory"),
     Moved("sourceDirectory", "inference.source_directory", "relative to the release file"),
-    Moved("environment", "inference.requirements", "give its pip packages in a requirements file"),
-    Moved("condaFile", "inference.requirements", "the pip packages of it; conda is not used"),
-    Moved("runtime", "", "the Python that runs weir"),
-    Moved("baseImage", "inference.image", "on a cluster; another server: inference.command"),
-    Moved("enableGpu", "deployment.gpu_cores"),
-    Moved("extraDockerfileSteps", "", "another server altogether: inference.command"),
+    Moved("environment", "inference.conda_file", "or its pip packages in inference.requirements"),
+    Moved("condaFile", "inference.conda_file", "of an image; here its pip section alone"),
+    Moved("runtime", "", "Python: of the image, or the one that runs weir"),
+    Moved("baseImage", "inference.base_image", "of an image; a finished one is inference.image"),
+    Moved("enableGpu", "inference.enable_gpu", "and deployment.gpu_cores for the processors"),
+    Moved(
+        "extraDockerfileSteps",
+        "inference.extra_dockerfile_steps",
+        "run before the environment is installed",
+    ),
 )
 
 DEPLOYMENT_CONFIG = (

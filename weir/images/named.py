@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weir.errors import UserError
-from weir.ports import BuildContext, Image
+from weir.ports import BuildContext, Image, Images
 
 
 class NamedImages:
@@ -35,3 +35,24 @@ class NamedImages:
 
     def retain(self, digests: Sequence[str]) -> None:
         """Nothing: a registry's images are not weir's to remove."""
+
+
+class NamedOrBuilt:
+    """Implements ``Images``: an image that the release names, and else what ``builder`` builds."""
+
+    def __init__(self, builder: Images) -> None:
+        self._builder = builder
+        self._named = NamedImages()
+        self.retains = builder.retains
+
+    def digest(self, context: BuildContext) -> str:
+        return self._of(context).digest(context)
+
+    def build(self, context: BuildContext) -> Image:
+        return self._of(context).build(context)
+
+    def retain(self, digests: Sequence[str]) -> None:
+        self._builder.retain(digests)
+
+    def _of(self, context: BuildContext) -> Images:
+        return self._builder if context.inference.image is None else self._named
