@@ -19,7 +19,7 @@ from weir.azure.cluster_plan import (
 )
 from weir.errors import UserError
 from weir.local.models import LocalModels
-from weir.ports import Images, Platform, Telemetry
+from weir.ports import Platform
 
 if TYPE_CHECKING:
     from weir.azure.aks import Aks
@@ -208,12 +208,6 @@ class AzureCluster(ClusterBlock):
 
         Raises UserError ``azure.*`` and ``cluster.*`` for fields that are wrong.
         """
-        return self.platform()
-
-    def platform(
-        self, *, images: Images | None = None, telemetry: Telemetry | None = None
-    ) -> Platform:
-        """As ``open``, with an image builder and a telemetry of the caller's choice."""
         from weir.azure.access import AksAccess
         from weir.azure.platform import azure_platform
 
@@ -227,15 +221,14 @@ class AzureCluster(ClusterBlock):
             root / "cache",
             name=self.saved_as(),
             certificate=self.certificate(),
-            images=images,
-            telemetry=telemetry,
+            images=self.images(),
         )
 
     def clusters(self) -> AzureClusters:
         """The cluster alone."""
         from weir.azure.clusters import AzureClusters
 
-        found = self.platform().clusters
+        found = self.open().clusters
         assert isinstance(found, AzureClusters)
         return found
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from blocks.platform import PlatformBlock
+from weir.images.command_builder import CommandBuilder
+from weir.images.dockerfile import CONDA_IMAGE, GPU_BASE, PYTHON_BASE, Bases
+from weir.images.named import NamedImages, NamedOrBuilt
+from weir.images.settings import ImageSettings, ToolSettings
 from weir.kubernetes.settings import (
     DEFAULT_GUARD_IMAGE,
     ClusterSettings,
@@ -15,7 +19,7 @@ from weir.kubernetes.settings import (
 )
 from weir.local.home import default_home
 from weir.local.models import LocalModels
-from weir.ports import Platform
+from weir.ports import Images, Platform
 
 
 class PodToleration(BaseModel):
@@ -112,6 +116,37 @@ class ClusterBlock(PlatformBlock):
         ge=0,
         description="How long a gateway's proxies take from its controller's word to following it.",
     )
+    image_registry: str = Field(
+        default="",
+        title="Image registry",
+        description="Host of the registry that weir builds images for, models.azurecr.io say."
+        " Without one a release names its image.",
+    )
+    image_repository: str = Field(
+        default="weir", description="Images are REGISTRY/REPOSITORY/MODEL:CONTENT."
+    )
+    image_builder: str = Field(
+        default="",
+        description="buildah, podman or docker, by name or path; the first there is when empty.",
+    )
+    image_builder_options: list[str] = Field(
+        default_factory=list, description="Of every call of it, --storage-driver=vfs say."
+    )
+    image_build_options: list[str] = Field(
+        default_factory=list, description="Of its builds, --isolation=chroot say."
+    )
+    image_auth_file: str = Field(
+        default="", description="Login for the registry; the builder's own usual one when empty."
+    )
+    image_plain_http: bool = Field(
+        default=False, description="The registry has no TLS. Loopback needs none."
+    )
+    image_platform: str = Field(default="linux/amd64", description="Of the nodes.")
+    python_base: str = Field(default=PYTHON_BASE, description="What images are built on.")
+    gpu_base: str = Field(default=GPU_BASE, description="The same with enable_gpu.")
+    conda_image: str = Field(
+        default=CONDA_IMAGE, description="Where micromamba is taken from, for conda_file."
+    )
     home: str = Field(
         default="",
         title="Home folder",
@@ -121,6 +156,26 @@ class ClusterBlock(PlatformBlock):
     def root(self) -> Path:
         """The folder of this machine that holds the model registry."""
         return Path(self.home).expanduser() if self.home else default_home()
+
+    def images(self) -> Images:
+        """Those that a release names, and those that weir builds where there is a registry."""
+        if not self.image_registry:
+            return NamedImages()
+        bases = Bases(self.python_base, self.gpu_base, self.conda_image)
+        settings = ImageSettings(
+            registry=self.image_registry,
+            repository=self.image_repository,
+            bases=bases,
+            platform=self.image_platform,
+            plain_http=self.image_plain_http,
+        )
+        tool = ToolSettings(
+            program=self.image_builder,
+            options=tuple(self.image_builder_options),
+            build_options=tuple(self.image_build_options),
+            auth_file=self.image_auth_file,
+        )
+        return NamedOrBuilt(CommandBuilder(settings, tool))
 
     def settings(self) -> ClusterSettings:
         """What the adapters need of this block; nothing of it is a secret."""
@@ -189,5 +244,9 @@ class KubernetesCluster(ClusterBlock):
         )
         root = self.root()
         return kubernetes_platform(
-            connect(access), self.settings(), LocalModels(root), root / "cache"
+            connect(access),
+            self.settings(),
+            LocalModels(root),
+            root / "cache",
+            images=self.images(),
         )

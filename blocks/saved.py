@@ -28,9 +28,11 @@ def saved_names(kind: type[Block]) -> tuple[str, ...]:
 def load_saved(kind: type[Kind], name: str) -> Kind | None:
     """None when there is no such block."""
     try:
-        return kind.load(name)
+        found = kind.load(name)
     except ValueError:
         return None
+    assert isinstance(found, kind)
+    return found
 
 
 def forget(kind: type[Block], name: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from tasks.holding import opened
+from tasks.narration import telling_waits
 from tasks.outward import outward
 from weir.release import steps
 
 
-@outward(timeout_seconds=4500, retries=2)
+# A build and a push have time limits of their own, an hour each.
+@outward(timeout_seconds=7800, retries=2)
 def build_image(endpoint: str, platform: str) -> tuple[str, bool]:
     """The image of the release. Returns its digest and whether it had to be built."""
-    image = steps.build(*opened(endpoint, platform))
+    with telling_waits() as say:
+        image = steps.build(*opened(endpoint, platform), say)
     return image.digest, image.built

@@ -153,7 +153,7 @@ class Images(Protocol):
     def digest(self, context: BuildContext) -> str:
         """The digest that ``build`` would give, without building. Touches nothing."""
 
-    def build(self, context: BuildContext) -> Image:
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
         """Build unless it is there; idempotent. PermanentError ``image.*`` says why it cannot."""
 
     def retain(self, digests: Sequence[str]) -> None:

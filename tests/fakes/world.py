@@ -85,7 +85,7 @@ class FakeImages:
     def digest(self, context: BuildContext) -> str:
         return f"image-of-{context.model_path.name if context.model_path else 'nothing'}"
 
-    def build(self, context: BuildContext) -> Image:
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
         digest = self.digest(context)
         if digest in self.broken:
             raise self.broken[digest]

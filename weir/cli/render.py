@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weir.cli import prefect_settings
 from weir.cli.opening import LOCAL
 from weir.errors import UserError
-from weir.images.named import NamedImages
 from weir.kubernetes.rendering import rendered
-from weir.kubernetes.settings import ClusterSettings
+from weir.local.models import LocalModels
 from weir.ports import BuildContext
+from weir.release.steps import build_context
 from weir.release.transitions import version_of
 from weir.spec.load import load_release
+
+if TYPE_CHECKING:
+    from blocks import ClusterBlock
 
 OnCluster = Annotated[
     str,
@@ -39,22 +42,30 @@ def render(
     """
     loaded = load_release(file)
     spec = loaded.spec
-    context = BuildContext(None, loaded.directory, None, spec.inference)
-    version = version_of(spec, NamedImages().digest(context), loaded.digest)
+    block = _cluster(platform)
+    if spec.inference.image is not None:
+        # What is named needs no model and no source to be there.
+        context = BuildContext(None, loaded.directory, None, spec.inference)
+    else:
+        context = build_context(LocalModels(block.root()), spec, loaded.directory)
+    version = version_of(spec, block.images().digest(context), loaded.digest)
     # Not through the console: what is piped to kubectl has to stay as it is.
-    typer.echo(rendered(spec.endpoint.name, version, _settings(platform)), nl=False)
+    typer.echo(rendered(spec.endpoint.name, version, block.settings()), nl=False)
 
 
-def _settings(reference: str) -> ClusterSettings:
+def _cluster(reference: str) -> ClusterBlock:
     if not reference:
-        return ClusterSettings()
+        prefect_settings.choose_api()
+        import blocks
+
+        return blocks.KubernetesCluster()
     if reference != LOCAL:
         prefect_settings.choose_api()
         import blocks
 
         block = blocks.load_platform(reference)
         if isinstance(block, blocks.ClusterBlock):
-            return block.settings()
+            return block
     raise UserError(
         "render.no_cluster",
         f"the platform {reference} is no cluster, and has no Kubernetes objects.",

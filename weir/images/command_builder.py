@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,15 +22,15 @@ from weir.images.planning import PlannedImage, planned
 from weir.images.registry import Registry, is_loopback
 from weir.images.running import Ended, run
 from weir.images.settings import ImageSettings, ToolSettings
-from weir.ports import BuildContext, Image
+from weir.ports import BuildContext, Image, Say, unsaid
 
 
 class CommandBuilder:
     """Implements ``Images``: REGISTRY/REPOSITORY/MODEL:TAG, where the tag is the content.
 
     The tag is in the registry when everything below it is, since a push names it last: a builder
-    that was killed left nothing, or the whole image. ``say`` is told what the build prints.
-    ``folder`` holds the context while it is built; the system's temporary one when None.
+    that was killed left nothing, or the whole image. ``folder`` holds the context while it is
+    built; the system's temporary one when None.
     """
 
     retains = False
@@ -41,12 +41,10 @@ class CommandBuilder:
         tool: ToolSettings | None = None,
         *,
         folder: Path | None = None,
-        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._tool = tool or ToolSettings()
         self._folder = folder or Path(tempfile.gettempdir(), f"weir-images-{os.getuid()}")
-        self._say = say
         self._is_plain = settings.plain_http or is_loopback(settings.registry)
         self._registry = Registry(
             settings.registry,
@@ -58,8 +56,11 @@ class CommandBuilder:
         """Raises UserError ``image.*`` for what is missing."""
         return str(planned(context, self._settings).reference)
 
-    def build(self, context: BuildContext) -> Image:
-        """Raises UserError, PermanentError and TemporaryError ``image.*``, or ``disk.full``."""
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
+        """See Images; ``say`` is told what the build prints.
+
+        Raises UserError, PermanentError and TemporaryError ``image.*``, or ``disk.full``.
+        """
         plan = planned(context, self._settings)
         if self._digest_there(plan) is not None:
             return Image(str(plan.reference), built=False)
@@ -71,9 +72,9 @@ class CommandBuilder:
                 raise _unwritable(error, scratch) from error
             check_unchanged(written, plan.content, context)
             for line in plan.prepared.loose:
-                self._say(f"not exact, so chosen now and kept in this image: {line}")
-            self._build(program, plan, scratch, context)
-            self._push(program, plan, scratch)
+                say(f"not exact, so chosen now and kept in this image: {line}")
+            self._build(program, plan, scratch, context, say)
+            self._push(program, plan, scratch, say)
         if self._digest_there(plan) is None:
             raise PermanentError(
                 "image.push_failed",
@@ -90,7 +91,7 @@ class CommandBuilder:
         return self._registry.find(plan.reference.repository, plan.reference.tag)
 
     def _build(
-        self, program: str, plan: PlannedImage, scratch: Path, context: BuildContext
+        self, program: str, plan: PlannedImage, scratch: Path, context: BuildContext, say: Say
     ) -> None:
         pulled = self._settings.bases.pulled(context.inference)
         ours = f"{self._settings.registry}/"
@@ -102,25 +103,30 @@ class CommandBuilder:
             scratch / "context",
             is_plain=self._is_plain and all(one.startswith(ours) for one in pulled),
         )
-        ended = self._run(program, command, scratch, self._tool.build_timeout_seconds)
+        ended = self._run(program, command, scratch, self._tool.build_timeout_seconds, say)
         if ended.exit_status != 0:
             raise build_failure(ended.last_lines, str(plan.reference))
 
-    def _push(self, program: str, plan: PlannedImage, scratch: Path) -> None:
+    def _push(self, program: str, plan: PlannedImage, scratch: Path, say: Say) -> None:
         command = push_command(program, self._tool, plan.reference, is_plain=self._is_plain)
-        ended = self._run(program, command, scratch, self._tool.push_timeout_seconds)
+        ended = self._run(program, command, scratch, self._tool.push_timeout_seconds, say)
         if ended.exit_status != 0:
             raise push_failure(ended.last_lines, str(plan.reference))
 
     def _run(
-        self, program: str, command: Sequence[str], scratch: Path, timeout_seconds: float
+        self,
+        program: str,
+        command: Sequence[str],
+        scratch: Path,
+        timeout_seconds: float,
+        say: Say,
     ) -> Ended:
         try:
             ended = run(
                 command,
                 timeout_seconds=timeout_seconds,
                 environment=self._environment(program, scratch),
-                say=self._say,
+                say=say,
             )
         except OSError as error:
             raise _no_program(program, str(error.strerror)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weir.errors import UserError
-from weir.ports import BuildContext, Image, Images
+from weir.ports import BuildContext, Image, Images, Say, unsaid
 
 
 class NamedImages:
@@ -29,9 +29,11 @@ class NamedImages:
             )
         return image
 
-    def build(self, context: BuildContext) -> Image:
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
         """Raises UserError ``image.not_named``."""
-        return Image(self.digest(context), built=False)
+        image = self.digest(context)
+        say(f"taking {image}, which the release names")
+        return Image(image, built=False)
 
     def retain(self, digests: Sequence[str]) -> None:
         """Nothing: a registry's images are not weir's to remove."""
@@ -48,8 +50,8 @@ class NamedOrBuilt:
     def digest(self, context: BuildContext) -> str:
         return self._of(context).digest(context)
 
-    def build(self, context: BuildContext) -> Image:
-        return self._of(context).build(context)
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
+        return self._of(context).build(context, say)
 
     def retain(self, digests: Sequence[str]) -> None:
         self._builder.retain(digests)

@@ -20,7 +20,7 @@ from weir.local.copying import copy_files
 from weir.local.disk import PRIVATE_FILE, storage_error, write_atomically
 from weir.local.environments import Environments, Recipe, hold_lock, is_young
 from weir.local.home import Home
-from weir.ports import BuildContext, Image
+from weir.ports import BuildContext, Image, Say, unsaid
 from weir.serving import SERVER
 from weir.spec.conda import read_conda_file
 
@@ -73,7 +73,7 @@ class LocalImages:
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
-    def build(self, context: BuildContext) -> Image:
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
         """Raises UserError ``image.*_missing``, PermanentError ``image.*`` or ``disk.full``."""
         digest = self.digest(context)
         folder = self._home.image(digest)
@@ -83,6 +83,8 @@ class LocalImages:
                 self._environments.ensure(recipe)
             return Image(digest, built=False)
         self._remove_abandoned()
+        if recipe is not None:
+            say("building the image: its environment")
         environment = self._environments.ensure(recipe) if recipe else None
         temporary = self._temporary()
         try:

@@ -71,7 +71,7 @@ def _version_lines(
     platform: Platform, document: EndpointDocument | None, loaded: Loaded
 ) -> list[str]:
     spec = loaded.spec
-    image = platform.images.digest(build_context(platform, spec, loaded.directory))
+    image = platform.images.digest(build_context(platform.models, spec, loaded.directory))
     present = document.endpoint.version(spec.version_name) if document else None
     number = spec.deployment.initial_replicas()
     replicas = f"{number} replica{'s' if number != 1 else ''}"
@@ -89,7 +89,7 @@ def _version_lines(
 def _object_lines(platform: Platform, loaded: Loaded) -> list[str]:
     """What the platform itself says that the version's objects would become."""
     spec = loaded.spec
-    image = platform.images.digest(build_context(platform, spec, loaded.directory))
+    image = platform.images.digest(build_context(platform.models, spec, loaded.directory))
     version = version_of(spec, image, loaded.digest)
     name = spec.endpoint.name
     found = (

@@ -16,7 +16,7 @@ from weir.errors import (
     UserError,
     VersionUnhealthy,
 )
-from weir.ports import BuildContext, CheckReport, Image, Platform, Say, unsaid
+from weir.ports import BuildContext, CheckReport, Image, Models, Platform, Say, unsaid
 from weir.readiness import await_idle, wait_until_ready
 from weir.release import transitions
 from weir.release.housekeeping import forget_unused_images
@@ -45,12 +45,12 @@ def provision(platform: Platform, ledger: Ledger, say: Say = unsaid) -> Endpoint
     )
 
 
-def build_context(platform: Platform, spec: ReleaseSpec, directory: Path) -> BuildContext:
+def build_context(models: Models, spec: ReleaseSpec, directory: Path) -> BuildContext:
     """Absolute paths of what the release ships. Raises UserError ``model.unknown``."""
     files = files_of(spec, directory)
     model_path = files.model
     if model_path is None and not has_its_model_inside(spec):
-        model_path = platform.models.get(spec.model.name, spec.model.version).path
+        model_path = models.get(spec.model.name, spec.model.version).path
     return BuildContext(
         model_path=model_path,
         source_directory=files.source_directory,
@@ -74,7 +74,7 @@ def heed(ledger: Ledger) -> None:
         )
 
 
-def build(platform: Platform, ledger: Ledger) -> Image:
+def build(platform: Platform, ledger: Ledger, say: Say = unsaid) -> Image:
     """The image exists, by content: unchanged content is not built again.
 
     A rollout that is taken over keeps the image that its evidence is about, whatever has become of
@@ -87,7 +87,8 @@ def build(platform: Platform, ledger: Ledger) -> Image:
     present = document.endpoint.version(release.version)
     if release.rollout is not None and present is not None:
         return Image(present.image, built=False)
-    image = platform.images.build(build_context(platform, release.spec, Path(release.directory)))
+    context = build_context(platform.models, release.spec, Path(release.directory))
+    image = platform.images.build(context, say)
     ledger.update(lambda document: transitions.with_version(document, image.digest))
     return image
 

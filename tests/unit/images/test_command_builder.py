@@ -53,12 +53,11 @@ class Place:
             ImageSettings(self.stub.host),
             settings,
             folder=self.folder / "scratch",
-            say=self.said.append,
         )
 
     def error(self, builder: CommandBuilder) -> WeirError:
         with pytest.raises(WeirError) as raised:
-            builder.build(context_in(self.folder / "release"))
+            builder.build(context_in(self.folder / "release"), self.said.append)
         assert list(self.folder.glob("scratch/*")) == []
         return raised.value
 
@@ -143,8 +142,9 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(place: Pl
 
 def test_requirements_that_leave_a_version_open_are_said(place: Place) -> None:
     builder = place.builder(place.program("buildah"))
+    context = context_in(place.folder / "release", requirements="numpy>=2\n")
     with pytest.raises(PermanentError):
-        builder.build(context_in(place.folder / "release", requirements="numpy>=2\n"))
+        builder.build(context, place.said.append)
     assert "not exact, so chosen now and kept in this image: numpy>=2" in place.said
 
 
