@@ -208,6 +208,10 @@ class AzureCluster(ClusterBlock):
 
         Raises UserError ``azure.*`` and ``cluster.*`` for fields that are wrong.
         """
+        return self.platform()
+
+    def platform(self, patience_seconds: float | None = None) -> Platform:
+        """As ``open``. A silent API server is asked again for ``patience_seconds``, if given."""
         from weir.azure.access import AksAccess
         from weir.azure.platform import azure_platform
 
@@ -222,6 +226,7 @@ class AzureCluster(ClusterBlock):
             name=self.saved_as(),
             certificate=self.certificate(),
             images=self.images(),
+            patience_seconds=patience_seconds,
         )
 
     def clusters(self) -> AzureClusters:

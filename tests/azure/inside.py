@@ -53,6 +53,11 @@ class Inside:
             }
         )
 
+    @route("GET", "/k8s/api/v1/namespaces/([^/]+)/configmaps", audience="")
+    def documents(self, request: Request, _: str) -> Reply:
+        nothing = {"kind": "ConfigMapList", "apiVersion": "v1", "items": []}
+        return self._refused(request) or Reply(json={**nothing, "metadata": {}})
+
     @route("GET", "/k8s/api/v1/namespaces/([^/]+)", audience="")
     def namespace(self, request: Request, name: str) -> Reply:
         refused = self._refused(request)

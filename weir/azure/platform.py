@@ -30,14 +30,15 @@ def azure_platform(
     certificate: Certificate | None = None,
     images: Images | None = None,
     telemetry: Telemetry | None = None,
-    patience_seconds: float = PATIENCE_SECONDS,
+    patience_seconds: float | None = None,
 ) -> Platform:
     """The platform on one AKS cluster, which need not be there yet. Asks nothing yet.
 
     ``name`` is that of its block, for commands in messages. ``images`` and ``telemetry`` as in
     ``kubernetes_platform``.
     """
-    api = Api(connect(aks, access), settings.namespace, patience_seconds)
+    patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+    api = Api(connect(aks, access), settings.namespace, patience)
     platform = platform_on(api, settings, models, cache, images=images, telemetry=telemetry)
     clusters = clusters_on(aks, api, settings, wanted, name=name, certificate=certificate)
     return replace(platform, name="azure", clusters=clusters)

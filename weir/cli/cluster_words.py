@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from blocks import AzureCluster
     from weir.azure.clusters import AzureClusters
 
+LOOKING_SECONDS = 5.0
+"""A cluster that is to be forgotten may be gone, or out of reach."""
+
 HEADER = ("NAME", "STATE", "LOCATION", "NODES", "KUBERNETES", "PLAN")
 
 
@@ -48,7 +51,7 @@ def listed(
 def still_there(block: AzureCluster) -> list[str]:
     """What of a cluster runs, and goes on running where it is forgotten."""
     try:
-        platform = block.open()
+        platform = block.platform(LOOKING_SECONDS)
         found = block.clusters().aks.find()
         if found is None:
             return [f"there is no cluster {block.target().name} in Azure"]
