@@ -315,6 +315,17 @@ def test_the_namespace_is_made_where_the_block_says_so(site: Site) -> None:
     assert "models" in site.inside.namespaces
 
 
+def test_an_answer_that_the_sdk_cannot_read_is_told_and_run_again(site: Site) -> None:
+    site.aks.retry_after = "soon"
+    with pytest.raises(PermanentError) as unreadable:
+        site.clusters(PLAN).ensure()
+    assert unreadable.value.reason == "azure.unreadable"
+    assert "correlation id" in unreadable.value.message
+    site.aks.retry_after = "7"
+    assert site.clusters(PLAN).ensure().ready
+    assert site.puts() == 1
+
+
 def test_development_may_be_small_and_is_advised(site: Site) -> None:
     plan = ClusterPlan(REGION, vm_size="Standard_B1s", cluster_purpose=Purpose.DEV_TEST)
     site.clusters(plan).ensure(site.said.append)

@@ -36,12 +36,15 @@ def test_the_pages_show_commands_at_all() -> None:
 
 @pytest.mark.parametrize("words", commands("weir"), ids=" ".join)
 def test_every_weir_command_in_the_pages_exists_with_its_options(words: list[str]) -> None:
-    command = GROUP.commands.get(words[1])
+    command, rest = GROUP.commands.get(words[1]), words[2:]
     assert command is not None, f"weir has no command {words[1]}"
-    known = {option for parameter in command.params for option in parameter.opts}
-    for word in words[2:]:
+    if hasattr(command, "commands"):
+        command, rest = command.commands.get(words[2]), words[3:]
+        assert command is not None, f"weir {words[1]} has no command {words[2]}"
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    for word in rest:
         if word.startswith("-"):
-            assert word.split("=")[0] in known, f"weir {words[1]} has no option {word}"
+            assert word.split("=")[0] in known, f"{' '.join(words[:3])} has no option {word}"
 
 
 @pytest.mark.parametrize("words", commands("make"), ids=" ".join)

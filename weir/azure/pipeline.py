@@ -124,6 +124,15 @@ def in_weirs_words(doing: str, where: str) -> Iterator[dict[str, str]]:
         yield {CORRELATION_HEADER: correlation_id}
     except AzureError as error:
         raise _translated(error, doing, where, correlation_id) from None
+    except ValueError:
+        # The SDK reads answers as it expects them: Retry-After as a number, say.
+        raise PermanentError(
+            "azure.unreadable",
+            f"Azure's answer to {doing} cannot be understood (correlation id {correlation_id}).",
+            remedy="See whether a proxy stands in the way; running again goes on from what there"
+            " is.",
+            where=where,
+        ) from None
 
 
 def _translated(error: AzureError, doing: str, where: str, correlation_id: str) -> WeirError:
