@@ -19,7 +19,7 @@ from weir.azure.cluster_plan import (
 )
 from weir.errors import UserError
 from weir.local.models import LocalModels
-from weir.ports import Platform
+from weir.ports import Platform, Telemetry
 
 if TYPE_CHECKING:
     from weir.azure.aks import Aks
@@ -185,6 +185,24 @@ class AzureCluster(ClusterBlock):
         description="Container registry that nodes pull from: its resource id, or its name in the"
         " cluster's resource group.",
     )
+    workspace_id: str = Field(
+        default="",
+        description="GUID of the Log Analytics workspace that evidence is read from. Without it and"
+        " log_resource_id the guards' own logs are read.",
+    )
+    log_resource_id: str = Field(
+        default="",
+        description="Instead of workspace_id: resource id of the workspace, or of a workspace-based"
+        " Application Insights.",
+    )
+    log_lag_seconds: float = Field(
+        default=30, ge=0, description="From a row's ingestion until every query finds it."
+    )
+    custom_metrics: dict[str, str] = Field(
+        default_factory=dict,
+        description="Numbers of your own by name: KQL that gives the columns version, n, sum and"
+        " sum_sq.",
+    )
     load_balancer_type: Literal["PublicIp", "InternalLoadBalancer"] = Field(
         default="PublicIp", description="Of each endpoint's own Gateway."
     )
@@ -226,8 +244,23 @@ class AzureCluster(ClusterBlock):
             name=self.saved_as(),
             certificate=self.certificate(),
             images=self.images(),
+            telemetry=self.telemetry(),
             patience_seconds=patience_seconds,
         )
+
+    def telemetry(self) -> Telemetry | None:
+        """Log Analytics, where the block names it. Raises UserError ``telemetry.workspace``."""
+        if not (self.workspace_id or self.log_resource_id or self.custom_metrics):
+            return None
+        from weir.azure.log_analytics import LogAnalytics, LogSettings
+
+        settings = LogSettings(
+            workspace_id=self.workspace_id,
+            resource_id=self.log_resource_id,
+            custom_metrics=self.custom_metrics,
+            lag_seconds=self.log_lag_seconds,
+        )
+        return LogAnalytics(self.asking(), settings)
 
     def clusters(self) -> AzureClusters:
         """The cluster alone."""

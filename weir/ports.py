@@ -270,6 +270,9 @@ class Telemetry(Protocol):
     ) -> Mapping[str, VersionCounts]:
         """Requests completed in [start, end) and begun at or after ``begun_after``, per version.
 
+        Where the platform learns of a request long after its end, a request belongs to the window
+        in which it was learnt of; windows without a gap then have every request exactly once, too.
+
         Requests that named their version, rejected callers and callers that hung up are not
         counted. ``failures`` is 0: ``failures_by_class`` holds every class, the policy chooses.
         ``metrics`` and ``labels`` are what versions reported of the counted requests, as far as it

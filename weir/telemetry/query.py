@@ -73,9 +73,13 @@ def filled(
 
     Raises ValueError for an instant without a time zone.
     """
+    return lets(endpoint, start, end, begun_after) + text(name)
+
+
+def lets(endpoint: str, start: datetime, end: datetime, begun_after: datetime) -> str:
+    """The parameters as let statements. Raises ValueError for an instant without a time zone."""
     values = values_of(endpoint, start, end, begun_after)
-    lets = (f"let {parameter} = {_literal(value)};\n" for parameter, value in values.items())
-    return "".join(lets) + text(name)
+    return "".join(f"let {name} = {_literal(value)};\n" for name, value in values.items())
 
 
 def values_of(
