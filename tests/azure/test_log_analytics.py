@@ -75,6 +75,15 @@ def test_a_late_row_is_counted_once_in_the_window_in_which_it_arrived(
     assert requests == [1, 0, 0, 0, 1, 0]
 
 
+def test_a_node_whose_clock_is_ahead_loses_no_row(
+    telemetry: LogAnalytics, workspace: Workspace
+) -> None:
+    """By its own clock the request began after the window in which its row arrived."""
+    workspace.add("v1", START + 3 * MINUTE, late_seconds=-150)
+    requests = [read(telemetry, minute).get("v1", VersionCounts()).requests for minute in range(5)]
+    assert requests == [1, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_row_is_in_exactly_one_window_however_late_it_is(
     telemetry: LogAnalytics, workspace: Workspace, seed: int
