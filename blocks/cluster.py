@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from blocks.platform import PlatformBlock
+from blocks.platforms import PlatformBlock
 from weir.images.command_builder import CommandBuilder
 from weir.images.dockerfile import CONDA_IMAGE, GPU_BASE, PYTHON_BASE, Bases
 from weir.images.named import NamedImages, NamedOrBuilt

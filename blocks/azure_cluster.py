@@ -1,161 +1,26 @@
-"""Azure: who signs in, and an AKS cluster as a platform, saved in Prefect."""
+"""An AKS cluster as a platform, saved in Prefect."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from prefect.blocks.core import Block
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from blocks.azure_identity import AzureIdentity
 from blocks.cluster import ClusterBlock
-from weir.azure.cluster_plan import (
-    DEFAULT_VM_SIZE,
-    Bounds,
-    ClusterPlan,
-    GpuPool,
-    Purpose,
-    network_of,
-    require_name,
-)
+from blocks.new_cluster import NewCluster
+from weir.azure.cluster_plan import require_name
 from weir.errors import UserError
 from weir.local.models import LocalModels
 from weir.ports import Platform, Telemetry
 
 if TYPE_CHECKING:
-    from weir.azure.aks import Aks
     from weir.azure.asking import Asking
     from weir.azure.cloud import Cloud
     from weir.azure.clusters import AzureClusters, Wanted
-    from weir.azure.identity import Identity
     from weir.azure.resource_ids import ResourceId
     from weir.kubernetes.certificates import Certificate
     from weir.kubernetes.settings import ClusterSettings
-
-
-class AzureIdentity(Block):
-    """Who asks Azure. Without a block of this kind weir signs in as the environment allows."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    _block_type_name = "weir Azure Identity"
-    _block_type_slug = "weir-azure-identity"
-    _description = "How weir signs in to Azure. Secrets are kept as Prefect keeps secrets."
-
-    sign_in: Literal[
-        "default", "secret", "certificate", "managed-identity", "workload-identity"
-    ] = Field(
-        default="default",
-        title="Sign-in",
-        description="default tries environment, workload identity, managed identity and az login.",
-    )
-    tenant_id: str = Field(default="", title="Tenant")
-    client_id: str = Field(
-        default="", title="Client", description="Application, or user-assigned identity."
-    )
-    client_secret: SecretStr = Field(default=SecretStr(""), description="For sign-in secret.")
-    certificate_path: str = Field(
-        default="", description="PEM or PFX with its key, as the worker sees it."
-    )
-    certificate_password: SecretStr = Field(default=SecretStr(""))
-    token_file: str = Field(
-        default="", description="For workload-identity; the pod's own when empty."
-    )
-
-    def identity(self) -> Identity:
-        from weir.azure.identity import Identity, SignIn
-
-        return Identity(
-            sign_in=SignIn(self.sign_in),
-            tenant_id=self.tenant_id,
-            client_id=self.client_id,
-            client_secret=self.client_secret.get_secret_value(),
-            certificate_path=self.certificate_path,
-            certificate_password=self.certificate_password.get_secret_value(),
-            token_file=self.token_file,
-        )
-
-
-class AutoscalerBounds(BaseModel):
-    """Between how many nodes the cluster's autoscaler chooses."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    minimum: int = Field(ge=1)
-    maximum: int = Field(ge=1)
-
-    def chosen(self) -> Bounds:
-        return Bounds(self.minimum, self.maximum)
-
-
-class GpuNodes(BaseModel):
-    """A pool for versions that ask for gpu_cores; it takes no others."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    vm_size: str
-    agent_count: int = Field(default=1, ge=1)
-    autoscale: AutoscalerBounds | None = None
-
-
-class NewCluster(BaseModel):
-    """What a cluster is to be like that weir makes where there is none."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    location: str
-    agent_count: int | None = Field(
-        default=None, ge=1, description="3 nodes when empty, 1 with cluster_purpose DevTest."
-    )
-    vm_size: str = DEFAULT_VM_SIZE
-    cluster_purpose: Purpose = Purpose.FAST_PROD
-    kubernetes_version: str = Field(default="", description="Azure's default when empty.")
-    vnet_resource_group: str = Field(default="", description="The cluster's own when empty.")
-    vnet_name: str = ""
-    subnet_name: str = ""
-    service_cidr: str = ""
-    dns_service_ip: str = ""
-    private_cluster: bool = Field(
-        default=False, description="The API server gets no public address."
-    )
-    zones: list[str] = Field(default_factory=list, description="Availability zones.")
-    gpu: GpuNodes | None = None
-    autoscale: AutoscalerBounds | None = None
-    entra_id: bool = Field(
-        default=False, description="Microsoft Entra ID and Azure RBAC say who may do what inside."
-    )
-    gateway_api: bool = Field(
-        default=True, description="Managed Gateway API, with the class approuting-istio."
-    )
-    tags: dict[str, str] = Field(default_factory=dict)
-
-    def plan(self) -> ClusterPlan:
-        """Raises UserError ``cluster.network`` for half a network."""
-        gpu = self.gpu
-        return ClusterPlan(
-            location=self.location,
-            agent_count=self.agent_count,
-            vm_size=self.vm_size,
-            cluster_purpose=self.cluster_purpose,
-            kubernetes_version=self.kubernetes_version,
-            network=network_of(
-                self.vnet_name,
-                self.subnet_name,
-                self.service_cidr,
-                self.dns_service_ip,
-                self.vnet_resource_group,
-            ),
-            private_cluster=self.private_cluster,
-            zones=tuple(self.zones),
-            gpu=GpuPool(
-                gpu.vm_size, gpu.agent_count, gpu.autoscale.chosen() if gpu.autoscale else None
-            )
-            if gpu
-            else None,
-            autoscale=self.autoscale.chosen() if self.autoscale else None,
-            entra_id=self.entra_id,
-            gateway_api=self.gateway_api,
-            tags=dict(self.tags),
-        )
 
 
 class AzureCluster(ClusterBlock):
@@ -231,11 +96,12 @@ class AzureCluster(ClusterBlock):
     def platform(self, patience_seconds: float | None = None) -> Platform:
         """As ``open``. A silent API server is asked again for ``patience_seconds``, if given."""
         from weir.azure.access import AksAccess
+        from weir.azure.aks import Aks
         from weir.azure.platform import azure_platform
 
-        root = self.root()
+        root, asking = self.root(), self.asking()
         return azure_platform(
-            self.aks(),
+            Aks(asking, self.target()),
             AksAccess(self.access),
             self.settings(),
             self.wanted(),
@@ -244,11 +110,11 @@ class AzureCluster(ClusterBlock):
             name=self.saved_as(),
             certificate=self.certificate(),
             images=self.images(),
-            telemetry=self.telemetry(),
+            telemetry=self.telemetry(asking),
             patience_seconds=patience_seconds,
         )
 
-    def telemetry(self) -> Telemetry | None:
+    def telemetry(self, asking: Asking) -> Telemetry | None:
         """Log Analytics, where the block names it. Raises UserError ``telemetry.workspace``."""
         if not (self.workspace_id or self.log_resource_id or self.custom_metrics):
             return None
@@ -260,7 +126,7 @@ class AzureCluster(ClusterBlock):
             custom_metrics=self.custom_metrics,
             lag_seconds=self.log_lag_seconds,
         )
-        return LogAnalytics(self.asking(), settings)
+        return LogAnalytics(asking, settings)
 
     def clusters(self) -> AzureClusters:
         """The cluster alone."""
@@ -314,11 +180,6 @@ class AzureCluster(ClusterBlock):
         cloud = self.azure()
         identity = (self.identity or AzureIdentity()).identity()
         return Asking(credential(identity, cloud), cloud)
-
-    def aks(self) -> Aks:
-        from weir.azure.aks import Aks
-
-        return Aks(self.asking(), self.target())
 
     def wanted(self) -> Wanted:
         """What this platform wants of its cluster."""
