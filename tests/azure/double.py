@@ -88,6 +88,8 @@ class Fault:
 
 
 Handler = Callable[..., Reply]
+ROUTED = "routed"
+"""Name of what a handler is marked with."""
 
 
 def route(method: str, pattern: str, *, audience: str = "arm") -> Callable[[Handler], Handler]:
@@ -95,7 +97,7 @@ def route(method: str, pattern: str, *, audience: str = "arm") -> Callable[[Hand
     arguments. ``audience`` is what a token has to be for: arm, logs, registry, or "" for none."""
 
     def mark(handler: Handler) -> Handler:
-        handler.routed = (method, re.compile(pattern + r"/?", re.IGNORECASE), audience)  # type: ignore[attr-defined]
+        setattr(handler, ROUTED, (method, re.compile(pattern + r"/?", re.IGNORECASE), audience))
         return handler
 
     return mark
@@ -126,8 +128,8 @@ class Double:
     def serve(self, service: Any) -> None:
         for name in dir(service):
             handler = getattr(service, name)
-            if hasattr(handler, "routed"):
-                self._routes.append((*handler.routed, handler))
+            if hasattr(handler, ROUTED):
+                self._routes.append((*getattr(handler, ROUTED), handler))
 
     @property
     def cloud(self) -> Cloud:
@@ -341,7 +343,10 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             if reply.json is not None:
                 self.send_header("content-type", "application/json")
-            if isinstance(body, bytes):
+            if "content-length" in reply.headers:
+                # Of an answer that breaks off before it is whole.
+                self.close_connection = True
+            elif isinstance(body, bytes):
                 self.send_header("content-length", str(len(body)))
             else:
                 self.close_connection = True
@@ -352,7 +357,7 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
                     self.wfile.write(piece)
                     self.wfile.flush()
 
-        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _handle  # noqa: N815
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _handle  # noqa: N815 names that http.server looks for
 
         def log_message(self, *_: object) -> None:
             pass

@@ -147,4 +147,4 @@ def _naive(instant: datetime) -> np.datetime64:
 
 def _value(value: Any) -> Any:
     """A dynamic value stands in an answer as text."""
-    return json.dumps(value) if isinstance(value, list | dict) else value
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, list | dict) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,11 @@ import pytest
 import trustme
 
 from tests.azure.conftest import identity_at
-from tests.azure.double import Double, Refuse, Reply, Request, route
+from tests.azure.double import Double, Fault, Refuse, Reply, Request, route
 from weir import __version__
 from weir.azure.asking import Asking
 from weir.azure.identity import Identity, SignIn, credential, token
-from weir.azure.refusals import AzureBusy, AzureRefused
+from weir.azure.refusals import AzureBusy, AzureRefused, refusal
 from weir.errors import PermanentError, TemporaryError, UserError, WeirError
 
 VERSION = "2025-01-01"
@@ -26,10 +27,6 @@ class Things:
     @route("GET", "/things")
     def get(self, request: Request) -> Reply:
         return Reply(json={"version": request.query["api-version"]})
-
-    @route("POST", "/things")
-    def post(self, request: Request) -> Reply:
-        return Reply(201, {"made": request.json()})
 
     @route("GET", "/signed", audience="")
     def signed(self, request: Request) -> Reply:
@@ -93,19 +90,10 @@ def test_a_connection_that_breaks_is_made_again(things: Double, asking: Asking) 
     assert get(asking) == {"version": VERSION}
 
 
-def test_what_may_have_arrived_is_not_sent_twice(things: Double, asking: Asking) -> None:
-    things.hang_up("/things", after=True)
-    with pytest.raises(AzureBusy, match="cannot be reached to make one"):
-        asking.arm("POST", "/things", "make one", version=VERSION, is_repeatable=False, json={})
-    assert len(things.asked("POST", "/things")) == 1
-
-
-def test_what_was_throttled_did_not_arrive(things: Double, asking: Asking) -> None:
-    things.fail("/things", 429, "Busy", method="POST")
-    made = asking.arm(
-        "POST", "/things", "make one", version=VERSION, is_repeatable=False, json={"a": 1}
-    )
-    assert made.json() == {"made": {"a": 1}}
+def test_an_answer_that_breaks_off_is_asked_for_again(things: Double, asking: Asking) -> None:
+    things.faults.append(Fault("/things", Reply(200, body=b"{", headers={"content-length": "9"})))
+    assert get(asking) == {"version": VERSION}
+    assert len(things.asked("GET", "/things")) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412])
@@ -131,6 +119,36 @@ def test_a_missing_role_is_named_with_the_command_that_gives_it(
         'az role assignment create --assignee abc-1 --role "Azure Kubernetes Service Contributor'
         ' Role" --scope /subscriptions/s/resourceGroups/g' in refused.value.remedy
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            {
+                "code": "BadArgumentError",
+                "message": "The request had some invalid properties",
+                "innererror": {
+                    "code": "SemanticError",
+                    "message": "A semantic error occurred.",
+                    "innererror": {"code": "SEM0100", "message": "Failed to resolve column Foo"},
+                },
+            },
+            "SemanticError: A semantic error occurred",
+        ),
+        ({"code": "Other", "message": "Said it all", "details": [{"code": "X"}]}, "Said it all"),
+    ],
+)
+def test_a_code_that_says_nothing_gives_way_to_what_lies_beneath(
+    error: dict[str, object], words: str
+) -> None:
+    refused = refusal(400, json.dumps({"error": error}), "query", "here")
+    assert words in refused.message
+
+
+def test_a_token_for_somebody_else_is_no_missing_role() -> None:
+    body = json.dumps({"error": {"code": "InvalidAuthenticationTokenAudience", "message": "No."}})
+    assert refusal(403, body, "query", "here").reason == "azure.unauthorized"
 
 
 def test_an_address_that_carries_its_permission_is_never_shown(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.mgmt.containerservice import models
 
-from weir.azure.asking import PATIENCE_SECONDS, Asking, retry_after
+from weir.azure.asking import Asking
 from weir.azure.cluster_plan import Bounds
 from weir.azure.managed_cluster import Found, found_in
 from weir.azure.operations import Look
+from weir.azure.patience import PATIENCE_SECONDS, retry_after
 from weir.azure.pipeline import container_service, in_weirs_words
 from weir.azure.refusals import AzureRefused, said_in
 from weir.azure.resource_ids import ResourceId
@@ -26,11 +28,12 @@ _GONE = 404
 _CHANGED = 412
 
 
+@dataclass(frozen=True)
 class Operation:
     """Where Azure tells how something that it was asked for stands; empty where it does not."""
 
-    def __init__(self, address: str, after_seconds: float) -> None:
-        self.address, self.after_seconds = address, after_seconds
+    address: str
+    after_seconds: float
 
 
 class Aks:

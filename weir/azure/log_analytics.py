@@ -11,8 +11,9 @@ from typing import Any
 from weir.azure import log_query
 from weir.azure.asking import Asking
 from weir.azure.log_query import NotAsExpected, Rows
-from weir.azure.refusals import AzureRefused, quoted, said_in
+from weir.azure.refusals import AzureRefused, said_in
 from weir.azure.resource_ids import COMPONENT, WORKSPACE, parse
+from weir.azure.said import quoted
 from weir.errors import TelemetryUnavailable, UserError, WeirError
 from weir.telemetry import query
 from weir.window import NOTHING, Metric, VersionCounts

@@ -28,9 +28,6 @@ BEGUN_BEFORE_THE_END = " and TimeGenerated < windowEnd"
 """True of whatever has completed by then, but not of what has arrived: the clock of a node may be
 ahead of Azure's, and its row would be in no window."""
 
-NO_BUCKET = -9999
-"""Stands for a duration of 0, which has no bucket: a list keeps no null."""
-
 MOST_REPORTS = 700
 """Rows of reports that are asked for: longer ones would take an answer beyond 200 KB."""
 
@@ -38,9 +35,9 @@ CUSTOM_COLUMNS = ("version", "n", "sum", "sum_sq")
 
 # One row for each version and outcome, whatever the traffic is. Number and bucket stand in one
 # value: nobody promises that two lists have the same order.
-_PACKED = f"""
-| summarize Cells = make_list(strcat(tostring(tolong(coalesce(Bucket, {NO_BUCKET}.0))), ":",
-    tostring(Requests))) by Version, Outcome
+# A duration of 0 has no bucket, and nothing stands before the colon.
+_PACKED = """
+| summarize Cells = make_list(strcat(tolong(Bucket), ":", Requests)) by Version, Outcome
 """
 
 Rows = Sequence[Sequence[Any]]
@@ -74,10 +71,8 @@ def rows_in(columns: Sequence[str], rows: Rows) -> Iterator[Row]:
         for cell in _listed(cells):
             bucket, _, number = str(cell).partition(":")
             try:
-                index = int(bucket)
-                yield Row(
-                    str(version), str(outcome), None if index == NO_BUCKET else index, int(number)
-                )
+                index = int(bucket) if bucket else None
+                yield Row(str(version), str(outcome), index, int(number))
             except ValueError:
                 raise NotAsExpected(f"the cell {cell!r} is no bucket and number") from None
 

@@ -10,7 +10,8 @@ from enum import Enum
 from azure.mgmt.containerservice import models
 
 from weir.azure.cluster_plan import Bounds
-from weir.azure.refusals import Said, said_in
+from weir.azure.refusals import said_in
+from weir.azure.said import Said
 
 CREATED = "weir-created"
 """Tag of what weir made, and therefore may delete."""

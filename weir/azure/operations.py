@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from weir.azure.refusals import Said, operation_failed
+from weir.azure.refusals import operation_failed
+from weir.azure.said import Said
 from weir.errors import TemporaryError
 from weir.ports import Say
 

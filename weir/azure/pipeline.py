@@ -29,23 +29,21 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.mgmt.containerservice import ContainerServiceClient
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
-from weir.azure.asking import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
-    CORRELATION_HEADER,
-    PATIENCE_SECONDS,
-    retry_after,
-)
+from weir.azure.asking import CORRELATION_HEADER
 from weir.azure.cloud import Cloud
 from weir.azure.identity import USER_AGENT
-from weir.azure.refusals import AzureBusy, not_signed_in, refusal
+from weir.azure.patience import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    PATIENCE_SECONDS,
+    Patience,
+    retry_after,
+)
+from weir.azure.refusals import not_signed_in, refusal, silent, untrusted
 from weir.errors import PermanentError, WeirError
 
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 15.0
 
-
-class Patience(HTTPPolicy[Any, Any]):
+class AskingAgain(HTTPPolicy[Any, Any]):
     """Asks again after 429, 5xx and broken connections, for a bounded time; never after another
     4xx. What is sent through it has to be safe to be sent twice."""
 
@@ -54,28 +52,17 @@ class Patience(HTTPPolicy[Any, Any]):
         self._patience_seconds, self._sleep = patience_seconds, sleep
 
     def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
-        deadline = time.monotonic() + self._patience_seconds
-        pause_seconds = _FIRST_PAUSE_SECONDS
+        patience = Patience(self._patience_seconds, self._sleep)
         while True:
-            after_seconds, error, response = 0.0, None, None
             try:
                 response = self.next.send(request)
                 status = response.http_response.status_code
-                if status != 429 and status < 500:
+                is_busy = status == 429 or status >= 500
+                if not is_busy or not patience.pause(retry_after(response.http_response.headers)):
                     return response
-                after_seconds = retry_after(response.http_response.headers)
             except (ServiceRequestError, ServiceResponseError) as broken:
-                if _is_untrusted(broken):
+                if _is_untrusted(broken) or not patience.pause():
                     raise
-                error = broken
-            left = deadline - time.monotonic()
-            if left <= 0 or after_seconds > max(left, self._patience_seconds):
-                if error is not None:
-                    raise error
-                assert response is not None
-                return response
-            self._sleep(max(after_seconds, min(left, pause_seconds)))
-            pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
 
 
 def container_service(
@@ -93,7 +80,7 @@ def container_service(
         HeadersPolicy(),
         UserAgentPolicy(base_user_agent=USER_AGENT),
         ContentDecodePolicy(),
-        Patience(patience_seconds, sleep),
+        AskingAgain(patience_seconds, sleep),
         ARMChallengeAuthenticationPolicy(credential, cloud.management_scope),
         SensitiveHeaderCleanupPolicy(),
     ]
@@ -149,21 +136,8 @@ def _translated(error: AzureError, doing: str, where: str, correlation_id: str) 
     if isinstance(error, ClientAuthenticationError):
         return not_signed_in(str(error.message), where)
     if _is_untrusted(error):
-        return PermanentError(
-            "azure.untrusted",
-            f"the server's certificate is refused; weir did not {doing}.",
-            remedy="Behind a proxy that opens TLS, set ca_bundle in the platform block (or"
-            " REQUESTS_CA_BUNDLE) to its certificates.",
-            where=where,
-        )
-    inner = error.inner_exception or error
-    return AzureBusy(
-        "azure.unreachable",
-        f"Azure cannot be reached to {doing}: {type(inner).__name__.removesuffix('Error')}"
-        f" (correlation id {correlation_id}).",
-        remedy="See that this machine reaches the host; then run again.",
-        where=where,
-    )
+        return untrusted(doing, where)
+    return silent(error.inner_exception or error, doing, where, correlation_id)
 
 
 def _body(response: Any) -> str:

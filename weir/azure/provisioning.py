@@ -17,7 +17,8 @@ from weir.azure.cluster_plan import Bounds, ClusterPlan, require_nodes
 from weir.azure.managed_cluster import CREATED, Found, Pool
 from weir.azure.operations import Look, Work, asked_for, follow
 from weir.azure.preflight import require_possible
-from weir.azure.refusals import AzureRefused, Said, operation_failed
+from weir.azure.refusals import AzureRefused, operation_failed
+from weir.azure.said import Said
 from weir.errors import PermanentError, UserError
 from weir.ports import Say, unsaid
 

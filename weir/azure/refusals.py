@@ -1,24 +1,19 @@
-"""What Azure says when it refuses, in weir's words. Pure.
-
-Sources of the codes: the Azure Resource Manager and AKS troubleshooting pages, and the error codes
-of Microsoft Entra ID (AADSTS).
-"""
+"""What Azure says when it refuses, in weir's words. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from weir.azure.known_codes import CODES, SIGN_IN, Known, known_code
 from weir.azure.roles import role_for
+from weir.azure.said import Said, quoted
 from weir.errors import PermanentError, TemporaryError, WeirError
-from weir.spec.text import printable
 
-LONGEST_WORDS = 600
-_SIGNATURE = re.compile(r"(?i)\b(sig|sv|se|code|client_secret|client_assertion)=[^&\s\"']+")
-_BEARER = re.compile(r"(?i)bearer\s+[\w.~+/=-]+|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*")
+_ROLES = ("AuthorizationFailed", "LinkedAuthorizationFailed", "InsufficientAccessError")
+_GENERAL = ("BadArgumentError", "BadRequest", "General_BadRequest")
+"""Codes that say nothing: what they are about lies beneath."""
 
 
 class AzureBusy(TemporaryError):
@@ -36,142 +31,6 @@ class AzureRefused(PermanentError):
 
     code = ""
     status = 0
-
-
-@dataclass(frozen=True)
-class Said:
-    """An error as ARM and its like write it: ``code``, ``message``, and what lies beneath."""
-
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}" if self.code else self.message
-
-
-@dataclass(frozen=True)
-class _Known:
-    reason: str
-    remedy: str
-
-
-_CODES: Mapping[str, _Known] = {
-    "SubscriptionNotFound": _Known(
-        "azure.subscription_missing",
-        "Correct subscription_id; az account list shows those that this identity sees.",
-    ),
-    "ResourceGroupNotFound": _Known(
-        "azure.resource_group_missing",
-        "Correct resource_group, or make it: az group create --name GROUP --location REGION.",
-    ),
-    "ResourceNotFound": _Known(
-        "azure.resource_missing", "Correct its name, resource group and subscription."
-    ),
-    "InvalidAuthenticationTokenTenant": _Known(
-        "azure.tenant_wrong",
-        "Set tenant_id to the tenant of the subscription: az account show --query tenantId.",
-    ),
-    "SkuNotAvailable": _Known(
-        "azure.sku_not_in_region",
-        "Choose another vm_size or location: az vm list-skus --location REGION --size SIZE shows"
-        " what there is.",
-    ),
-    "QuotaExceeded": _Known(
-        "azure.quota",
-        "Ask for more vCPUs (Azure portal, Quotas), or choose fewer or smaller nodes.",
-    ),
-    "RequestDisallowedByPolicy": _Known(
-        "azure.policy_denied",
-        "Give what the policy wants (often tags, a region or a private cluster), or have an"
-        " exemption made.",
-    ),
-    "ServiceCidrOverlap": _Known(
-        "azure.cidr_overlap",
-        "Choose a service_cidr, with dns_service_ip inside it, that no subnet of the virtual"
-        " network overlaps.",
-    ),
-    "NameTaken": _Known("azure.name_taken", "Choose another name."),
-    "OperationNotAllowed": _Known(
-        "azure.busy_resource", "Wait until the operation under way has ended, then run again."
-    ),
-    "MissingSubscriptionRegistration": _Known(
-        "azure.provider_not_registered",
-        "Register the resource provider: az provider register --namespace"
-        " Microsoft.ContainerService.",
-    ),
-    "InvalidResourceLocation": _Known(
-        "azure.name_taken", "Choose another name, or the region in which it is already."
-    ),
-    "K8sVersionNotSupported": _Known(
-        "azure.kubernetes_version",
-        "Choose a version that the region has: az aks get-versions --location REGION.",
-    ),
-    "SubnetIsFull": _Known("azure.subnet_full", "Choose a larger subnet, or fewer nodes."),
-    "AKSCapacityError": _Known(
-        "azure.no_capacity",
-        "The region has no room for it now: choose another region or vm_size, or try later.",
-    ),
-}
-
-_ALIASES: Mapping[str, str] = {
-    "ErrCode_InsufficientVCPUQuota": "QuotaExceeded",
-    "InsufficientVCPUQuota": "QuotaExceeded",
-    "InsufficientQuota": "QuotaExceeded",
-    "VMSizeNotSupported": "SkuNotAvailable",
-    "AvailabilityZoneNotSupported": "SkuNotAvailable",
-    "ServiceCidrOverlapExistingSubnetsCidr": "ServiceCidrOverlap",
-    "PodCidrOverlapExistingSubnetsCidr": "ServiceCidrOverlap",
-    "ServiceCidrConflict": "ServiceCidrOverlap",
-    "AllocationFailed": "AKSCapacityError",
-    "ZonalAllocationFailed": "AKSCapacityError",
-    "OverconstrainedAllocationRequest": "AKSCapacityError",
-    "AKSCapacityHeavyUsage": "AKSCapacityError",
-    "InsufficientSubnetSize": "SubnetIsFull",
-    "RequestDisallowedByAzure": "RequestDisallowedByPolicy",
-    "PreconditionFailed": "OperationNotAllowed",
-    "InvalidTenant": "InvalidAuthenticationTokenTenant",
-    "AlreadyExists": "NameTaken",
-    "NameNotAvailable": "NameTaken",
-    "DnsRecordInUse": "NameTaken",
-    "DnsPrefixInUse": "NameTaken",
-    "ConflictingConcurrentWriteNotAllowed": "OperationNotAllowed",
-    "EtagMismatch": "OperationNotAllowed",
-    "K8sVersionNotSupported": "K8sVersionNotSupported",
-    "AgentPoolK8sVersionNotSupported": "K8sVersionNotSupported",
-    "UnsupportedKubernetesVersion": "K8sVersionNotSupported",
-}
-
-_ROLES = ("AuthorizationFailed", "LinkedAuthorizationFailed", "InsufficientAccessError")
-
-_SIGN_IN: Mapping[str, _Known] = {
-    "AADSTS7000222": _Known(
-        "azure.secret_expired",
-        "Make a new client secret (az ad app credential reset --id APPLICATION) and save it in the"
-        " block.",
-    ),
-    "AADSTS7000215": _Known(
-        "azure.secret_wrong",
-        "Save the secret's value in the block; its id is something else.",
-    ),
-    "AADSTS700016": _Known(
-        "azure.application_unknown",
-        "Correct client_id and tenant_id: the tenant has no such application.",
-    ),
-    "AADSTS90002": _Known("azure.tenant_wrong", "Correct tenant_id: there is no such tenant."),
-    "AADSTS900023": _Known("azure.tenant_wrong", "Correct tenant_id: there is no such tenant."),
-    # What the identity library says of an authority that knows of no such tenant.
-    "Unable to get authority configuration": _Known(
-        "azure.tenant_wrong", "Correct tenant_id: there is no such tenant."
-    ),
-    "AADSTS700027": _Known(
-        "azure.certificate_wrong",
-        "Upload the certificate to the application, or correct certificate_path.",
-    ),
-    "AADSTS70021": _Known(
-        "azure.federation_missing",
-        "Add a federated credential for this cluster's issuer and service account to the identity.",
-    ),
-}
 
 
 def refusal(
@@ -195,17 +54,18 @@ def refusal(
             where=where,
             after_seconds=after_seconds,
         )
-    if said.code in _ROLES or status == 403:
+    is_about_the_token = said.code.startswith("InvalidAuthentication")
+    if said.code in _ROLES or (status == 403 and not is_about_the_token):
         return _as_refused(_role_missing(said, doing, where, told), said, status)
     known = known_code(said)
-    if known is None and status == 401:
-        known = _Known(
+    if known is None and (status == 401 or is_about_the_token):
+        known = Known(
             "azure.unauthorized",
             "See that tenant_id is the subscription's own, and sign in again.",
         )
     if known is None and status == 404:
-        known = _CODES["ResourceNotFound"]
-    known = known or _Known("azure.refused", "Correct what the words point at.")
+        known = CODES["ResourceNotFound"]
+    known = known or Known("azure.refused", "Correct what the words point at.")
     error = AzureRefused(
         known.reason, f"Azure refused to {doing}: {told}.", remedy=known.remedy, where=where
     )
@@ -214,7 +74,7 @@ def refusal(
 
 def operation_failed(said: Said, doing: str, where: str, correlation_id: str = "") -> AzureRefused:
     """The error for an operation that was accepted, and came to nothing."""
-    known = known_code(said) or _Known(
+    known = known_code(said) or Known(
         "azure.operation_failed",
         "Correct what the words point at; running again goes on from what there is.",
     )
@@ -226,22 +86,10 @@ def operation_failed(said: Said, doing: str, where: str, correlation_id: str = "
     return error
 
 
-def known_code(said: Said) -> _Known | None:
-    """What weir knows of the code, or of one that the message tells."""
-    # Compute calls a quota that is used up by the code of an operation that has to wait.
-    if said.code == "OperationNotAllowed" and "quota" in said.message.lower():
-        return _CODES["QuotaExceeded"]
-    for code in (said.code, *re.findall(r"\b[A-Z][A-Za-z0-9_]+\b", said.message)):
-        found = _CODES.get(_ALIASES.get(code, code))
-        if found is not None:
-            return found
-    return None
-
-
 def not_signed_in(message: str, where: str, *, is_unavailable: bool = False) -> WeirError:
     """No token: the identity library's ``message`` says why."""
     words = quoted(message)
-    for code, known in _SIGN_IN.items():
+    for code, known in SIGN_IN.items():
         if re.search(rf"\b{code}\b", message):
             return PermanentError(
                 known.reason,
@@ -292,16 +140,10 @@ def said_in(error: Any) -> Said:
     for one in inner:
         if isinstance(one, dict) and (one.get("code") or one.get("message")):
             beneath = said_in(one)
-            if known_code(beneath) is not None or not outer.message:
+            says_more = outer.code in _GENERAL or not outer.message
+            if known_code(beneath) is not None or (says_more and beneath.message):
                 return beneath
     return outer
-
-
-def quoted(text: str) -> str:
-    """Azure's words on one line, cut, and without what may be a secret."""
-    line = printable(" ".join(text.split()))
-    line = _BEARER.sub("***", _SIGNATURE.sub(lambda found: f"{found[1]}=***", line))
-    return line if len(line) <= LONGEST_WORDS else f"{line[: LONGEST_WORDS - 3]}..."
 
 
 def _told(said: Said, status: int, correlation_id: str) -> str:
@@ -343,3 +185,25 @@ def _first_sentence(words: str, code: str) -> str:
 def _is_network(message: str) -> bool:
     words = ("connect", "resolve", "timed out", "timeout", "certificate", "reset", "unreachable")
     return any(word in message.lower() for word in words)
+
+
+def untrusted(doing: str, where: str) -> PermanentError:
+    """The error for a server whose certificate nobody here trusts."""
+    return PermanentError(
+        "azure.untrusted",
+        f"the server's certificate is refused; weir did not {doing}.",
+        remedy="Behind a proxy that opens TLS, set ca_bundle in the platform block (or"
+        " REQUESTS_CA_BUNDLE) to its certificates.",
+        where=where,
+    )
+
+
+def silent(error: BaseException, doing: str, where: str, correlation_id: str) -> AzureBusy:
+    """The error for a connection that failed; without the address, which may hold a permission."""
+    kind = type(error).__name__.removesuffix("Error")
+    return AzureBusy(
+        "azure.unreachable",
+        f"Azure cannot be reached to {doing}: {kind} (correlation id {correlation_id}).",
+        remedy="See that this machine reaches the host; then run again.",
+        where=where,
+    )

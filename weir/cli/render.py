@@ -10,9 +10,11 @@ import typer
 from weir.cli import prefect_settings
 from weir.cli.opening import LOCAL
 from weir.errors import UserError
+from weir.images.named import NamedImages
 from weir.kubernetes.rendering import rendered
+from weir.kubernetes.settings import ClusterSettings
 from weir.local.models import LocalModels
-from weir.ports import BuildContext
+from weir.ports import BuildContext, Images
 from weir.release.steps import build_context
 from weir.release.transitions import version_of
 from weir.spec.load import load_release
@@ -42,23 +44,22 @@ def render(
     """
     loaded = load_release(file)
     spec = loaded.spec
-    block = _cluster(platform)
-    if spec.inference.image is not None:
-        # What is named needs no model and no source to be there.
-        context = BuildContext(None, loaded.directory, None, spec.inference)
-    else:
-        context = build_context(LocalModels(block.root()), spec, loaded.directory)
-    version = version_of(spec, block.images().digest(context), loaded.digest)
+    # What is named needs no model and no source to be there.
+    context = BuildContext(None, loaded.directory, None, spec.inference)
+    settings = ClusterSettings()
+    images: Images = NamedImages()
+    if platform:
+        block = _cluster(platform)
+        settings = block.settings()
+        if spec.inference.image is None:
+            images = block.images()
+            context = build_context(LocalModels(block.root()), spec, loaded.directory)
+    version = version_of(spec, images.digest(context), loaded.digest)
     # Not through the console: what is piped to kubectl has to stay as it is.
-    typer.echo(rendered(spec.endpoint.name, version, block.settings()), nl=False)
+    typer.echo(rendered(spec.endpoint.name, version, settings), nl=False)
 
 
 def _cluster(reference: str) -> ClusterBlock:
-    if not reference:
-        prefect_settings.choose_api()
-        import blocks
-
-        return blocks.KubernetesCluster()
     if reference != LOCAL:
         prefect_settings.choose_api()
         import blocks

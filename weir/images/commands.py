@@ -45,13 +45,12 @@ def push_command(
     """Pushes ``wanted``. docker knows from its daemon's settings which registries have no TLS."""
     if is_docker(program):
         return (program, *tool.options, "push", str(wanted))
-    plain = ("--tls-verify=false",) if is_plain else ()
     return (
         program,
         *tool.options,
         "push",
         *_login(tool),
-        *plain,
+        *_plain(is_plain),
         str(wanted),
         f"docker://{wanted}",
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
+from weir.kubernetes import names
 from weir.kubernetes.api import Api
 from weir.kubernetes.kinds import SECRET
 from weir.ports import Clusters, ClusterStatus, Say, unsaid
 
-LABELS = {"app.kubernetes.io/managed-by": "weir"}
+LABELS = {"app.kubernetes.io/managed-by": names.MANAGER}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,8 +48,8 @@ class Place:
     def calls(self) -> list[list[object]]:
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
-    def builder(self, program: str, **tool: object) -> CommandBuilder:
-        settings = ToolSettings(program=program, **tool)  # type: ignore[arg-type]
+    def builder(self, program: str, **tool: Any) -> CommandBuilder:
+        settings = ToolSettings(program=program, **tool)
         return CommandBuilder(
             ImageSettings(self.stub.host),
             settings,
