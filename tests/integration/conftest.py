@@ -10,6 +10,8 @@ import pytest
 from tests.builders import endpoint
 from tests.gateway import Gateway
 from weir.endpoint import Endpoint
+from weir.local.home import Home
+from weir.local.supervisor import stop_everything
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +43,13 @@ def alone(tmp_path: Path) -> Iterator[Gateway]:
         yield gateway
     finally:
         gateway.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A home whose processes are gone afterwards."""
+    home = Home(tmp_path / "home")
+    try:
+        yield home
+    finally:
+        stop_everything(home)
