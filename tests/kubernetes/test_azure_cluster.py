@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from blocks import AzureCluster, AzureIdentity
 from tests.azure.aks import GROUP, SUBSCRIPTION, Aks
@@ -15,6 +17,7 @@ from tests.kubernetes.at_hand import Place
 from weir.document import EndpointDocument
 from weir.endpoint import Endpoint
 from weir.errors import PlatformMissing
+from weir.kubernetes.kinds import SECRET
 
 pytestmark = pytest.mark.kubernetes
 
@@ -90,3 +93,26 @@ def test_an_attached_cluster_serves_like_any_other(
     assert platform.clusters.ensure().ready
     assert platform.state.endpoints() == ()
     assert azure.asked("POST", "listClusterUserCredential") == []
+
+
+def test_the_certificate_of_a_block_stands_in_a_secret_of_the_cluster(
+    azure: Double, place: Place, tmp_path: Path
+) -> None:
+    aks = Aks(azure.ca_bundle)
+    aks.there_is("prod")
+    aks.kubeconfigs["user"] = place.access.kubeconfig_text
+    azure.serve(aks)
+    issued = trustme.CA().issue_cert("*.models.example.com")
+    fields = {
+        "ssl_cname": "models.example.com",
+        "ssl_cert": issued.cert_chain_pems[0].bytes().decode(),
+        "ssl_key": issued.private_key_pem.bytes().decode(),
+    }
+    platform = block(azure, place, tmp_path, **fields).open()
+    assert platform.clusters.check() == ("+ Secret weir-tls",)
+    platform.clusters.ensure()
+    secret = place.admin.get(SECRET, "weir-tls")
+    assert secret is not None
+    assert secret["type"] == "kubernetes.io/tls"
+    assert base64.b64decode(secret["data"]["tls.key"]).decode() == fields["ssl_key"]
+    assert platform.clusters.check() == ()
