@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -33,7 +35,7 @@ class PodToleration(BaseModel):
         return Toleration(self.key, self.value, self.effect)
 
 
-class ClusterBlock(PlatformBlock):
+class ClusterBlock(PlatformBlock, ABC):
     """How endpoints live in a cluster, however its API server is reached."""
 
     # A field that does not exist is a mistake: the release would go to another namespace.
@@ -152,6 +154,19 @@ class ClusterBlock(PlatformBlock):
         title="Home folder",
         description="Holds the model registry of this machine; WEIR_HOME or ~/.weir when empty.",
     )
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Which cluster it is comes first in a form, and how endpoints live there after it.
+
+        Prefect's pages order the fields of a form by their `position`.
+        """
+        schema = super().model_json_schema(*args, **options)
+        fields = schema["properties"]
+        ordered = sorted(fields, key=lambda name: name in ClusterBlock.model_fields)
+        for position, name in enumerate(ordered):
+            fields[name]["position"] = position
+        return schema
 
     def root(self) -> Path:
         """The folder of this machine that holds the model registry."""

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from blocks import AzureIdentity
 from tests.azure.double import Directory
 from tests.eventually import eventually
 from tests.integration.lab import REPOSITORY, Lab, printed_by
@@ -162,10 +164,6 @@ def test_a_refused_identity_is_told_without_its_secret(
 def test_secrets_of_saved_blocks_reach_no_output_and_no_log(
     lab: Lab, azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
-
-    from blocks import AzureIdentity
-
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name)
     block = AzureIdentity(

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from blocks import KubernetesCluster
 from tests.eventually import eventually
 from tests.gateway import call
-from tests.integration.lab import WEIR, Lab, printed_by
+from tests.integration.lab import REPOSITORY, WEIR, Lab, printed_by
 from weir.document import EndpointDocument
 from weir.endpoint import Split
 from weir.local.home import Home
@@ -236,3 +239,20 @@ def test_down_can_be_said_twice_and_what_ran_comes_back_with_its_split(tmp_path:
         assert control_with_everything(lab, endpoint) == "v1"
     finally:
         lab.close()
+
+
+def test_the_pages_of_the_server_ask_the_server_that_they_are_of(lab: Lab) -> None:
+    settings = requests.get(f"{lab.server.ui}/ui-settings", timeout=10).json()
+    assert lab.server.port != 4200
+    assert settings["api_url"] == lab.server.api
+
+
+def test_a_command_that_loads_a_saved_block_prints_its_answer_and_nothing_else(lab: Lab) -> None:
+    settings = {PREFECT_API_URL: lab.server.api, PREFECT_HOME: lab.work / "prefect"}
+    with temporary_settings(settings):
+        KubernetesCluster(namespace="loaded").save("loaded", overwrite=True)
+    file = REPOSITORY / "examples" / "kubernetes" / "release-v1.yaml"
+    printed = lab.weir("render", file, "--platform", "weir-kubernetes-cluster/loaded")
+    assert printed.returncode == 0
+    assert "namespace: loaded" in printed.stdout
+    assert printed.stderr == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from pathlib import Path
@@ -30,6 +31,10 @@ def choose_api() -> str | None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Without a handler what these warn of would go to stderr by itself: that the news of a loaded
+    # block is still being sent, say.
+    for name in ("prefect", "EventsWorker", "APILogWorker"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     chosen = os.environ.get("PREFECT_API_URL") or _profile_api()
     if chosen:
         return chosen

@@ -97,6 +97,8 @@ def server_spec(home: Home, port: int) -> ProcessSpec:
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": (
                 "http://127.0.0.1:{port},http://localhost:{port}"
             ),
+            # Its pages ask at Prefect's usual port unless they are told.
+            "PREFECT_UI_API_URL": "http://127.0.0.1:{port}/api",
         },
         cwd=str(home.root),
         port=port,
