@@ -82,6 +82,10 @@ class Asking:
         scope = self.cloud.management_scope
         return self.call(method, address, doing, scope=scope, where=where, params=params, **sent)
 
+    def token(self, scope: str, where: str) -> str:
+        """The identity's token for ``scope``. Raises as ``identity.token``."""
+        return identity.token(self.credential, scope, where)
+
     def call(
         self,
         method: str,
@@ -138,7 +142,7 @@ class Asking:
             **sent.get("headers", {}),
         }
         if scope:
-            headers["Authorization"] = f"Bearer {identity.token(self.credential, scope, where)}"
+            headers["Authorization"] = f"Bearer {self.token(scope, where)}"
         # Given with each request: the session's own would give way to REQUESTS_CA_BUNDLE.
         options = {
             "timeout": (CONNECT_SECONDS, ANSWER_SECONDS),

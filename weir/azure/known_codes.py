@@ -70,6 +70,11 @@ CODES: Mapping[str, Known] = {
         "azure.kubernetes_version",
         "Choose a version that the region has: az aks get-versions --location REGION.",
     ),
+    "TasksOperationsNotAllowed": Known(
+        "azure.tasks_not_allowed",
+        "Free subscriptions have no ACR Tasks: name the registry's host in image_registry, and"
+        " buildah, podman or docker builds where weir runs; or ask Azure's support.",
+    ),
     "SubnetIsFull": Known("azure.subnet_full", "Choose a larger subnet, or fewer nodes."),
     "AKSCapacityError": Known(
         "azure.no_capacity",

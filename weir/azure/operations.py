@@ -43,7 +43,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Look:
-    """How an operation stands. ``error`` where it has come to nothing."""
+    """How an operation stands. ``error`` where it has come to nothing.
+
+    ``is_told`` where whoever looked has said so already, better than in a line of progress.
+    """
 
     state: str
     is_over: bool
@@ -51,6 +54,7 @@ class Look:
     after_seconds: float = 0.0
     since: datetime | None = None
     correlation_id: str = ""
+    is_told: bool = False
 
 
 def follow(
@@ -81,7 +85,8 @@ def follow(
                     raise operation_failed(seen.error, work.doing, work.where, seen.correlation_id)
                 if seen.is_over:
                     return
-                say(_progress(work, seen, began, now()))
+                if not seen.is_told:
+                    say(_progress(work, seen, began, now()))
             if (now() - began).total_seconds() > longest_seconds:
                 raise _slow(work, seen, longest_seconds)
             sleep(seen.after_seconds or POLL_SECONDS)

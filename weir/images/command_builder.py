@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shutil
@@ -17,7 +16,7 @@ from weir.errors import PermanentError, TemporaryError, UserError
 from weir.images.commands import PROGRAMS, build_command, is_docker, push_command
 from weir.images.context import check_unchanged, write_folder
 from weir.images.credentials import find_credentials
-from weir.images.failures import build_failure, push_failure, quoted
+from weir.images.failures import build_failure, push_failure, quoted, unwritable
 from weir.images.planning import PlannedImage, planned
 from weir.images.registry import Registry, is_loopback
 from weir.images.running import Ended, run
@@ -49,7 +48,7 @@ class CommandBuilder:
         self._registry = Registry(
             settings.registry,
             lambda: find_credentials(settings.registry, self._tool.auth_file),
-            plain_http=settings.plain_http,
+            plain_http=settings.plain_http or None,
         )
 
     def digest(self, context: BuildContext) -> str:
@@ -69,7 +68,7 @@ class CommandBuilder:
             try:
                 written = write_folder(plan.prepared, scratch / "context")
             except OSError as error:
-                raise _unwritable(error, scratch) from error
+                raise unwritable(error, scratch) from error
             check_unchanged(written, plan.content, context)
             for line in plan.prepared.loose:
                 say(f"not exact, so chosen now and kept in this image: {line}")
@@ -172,7 +171,7 @@ class CommandBuilder:
             scratch = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}.tmp"
             scratch.mkdir(mode=0o700)
         except OSError as error:
-            raise _unwritable(error, self._folder) from error
+            raise unwritable(error, self._folder) from error
         try:
             yield scratch
         finally:
@@ -186,13 +185,4 @@ def _no_program(program: str, why: str) -> UserError:
         remedy="Install buildah, podman or docker where weir runs, have the registry build, or name"
         " a finished image in inference.image.",
         where=program,
-    )
-
-
-def _unwritable(error: OSError, path: Path) -> PermanentError:
-    return PermanentError(
-        "disk.full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "image.context_unwritable",
-        f"the build context cannot be written: {error.strerror}.",
-        remedy="Free space, or correct the folder's permissions; then run again.",
-        where=str(path),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from weir.errors import PermanentError, TemporaryError, WeirError
 from weir.spec.text import printable_line
@@ -123,6 +125,16 @@ def push_failure(last_lines: Sequence[str], where: str) -> WeirError:
         "See to what the last lines name, and release again.",
     )
     return _explained(last_lines, where, _DURING_PUSH, usual)
+
+
+def unwritable(error: OSError, path: Path) -> PermanentError:
+    """The error of a build context that could not be written to ``path``."""
+    return PermanentError(
+        "disk.full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "image.context_unwritable",
+        f"the build context cannot be written: {error.strerror}.",
+        remedy="Free space, or correct the folder's permissions; then run again.",
+        where=str(path),
+    )
 
 
 def quoted(last_lines: Sequence[str]) -> str:

@@ -38,7 +38,8 @@ def is_loopback(registry: str) -> bool:
 class Registry:
     """The registry at ``host``, signed in with ``credentials()`` when it asks for that.
 
-    HTTP without TLS is spoken on loopback, and elsewhere with ``plain_http``.
+    HTTP without TLS is spoken on loopback unless ``plain_http`` is False, and elsewhere where it is
+    True. ``verify`` is what requests calls so: a file of certificates to trust, or True.
     """
 
     def __init__(
@@ -46,13 +47,15 @@ class Registry:
         host: str,
         credentials: Callable[[], Credentials | None] = lambda: None,
         *,
-        plain_http: bool = False,
+        plain_http: bool | None = None,
+        verify: str | bool = True,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._host = host
         self._credentials = credentials
-        self._may_be_plain = plain_http
-        self._is_plain = plain_http or is_loopback(host)
+        self._may_be_plain = bool(plain_http)
+        self._is_plain = is_loopback(host) if plain_http is None else plain_http
+        self._verify = verify
         self._answer_seconds = answer_seconds
         self._session = requests.Session()
         # A .netrc is no login for a registry, and would go before ours.
@@ -90,7 +93,10 @@ class Registry:
 
     def _send(self, method: str, url: str, **sent: Any) -> requests.Response:
         try:
-            return self._session.request(method, url, timeout=self._answer_seconds, **sent)
+            # Given with each request: the session's own would give way to REQUESTS_CA_BUNDLE.
+            return self._session.request(
+                method, url, timeout=self._answer_seconds, verify=self._verify, **sent
+            )
         except (requests.RequestException, OSError) as error:
             raise self._unreachable(_in_words(error)) from None
 

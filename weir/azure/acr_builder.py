@@ -1,0 +1,147 @@
+"""Images built by the registry itself, with ACR Tasks: nothing is built where weir runs."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from weir.azure.acr_run import BuildRun, work_of
+from weir.azure.acr_tasks import AcrTasks, BuildRequest
+from weir.azure.blobs import upload
+from weir.azure.container_registry import ContainerRegistry
+from weir.azure.operations import asked_for
+from weir.images.context import DOCKERFILE, check_unchanged, write_archive
+from weir.images.dockerfile import Bases
+from weir.images.failures import unwritable
+from weir.images.planning import PlannedImage, planned
+from weir.images.settings import ImageSettings
+from weir.ports import BuildContext, Image, Say, unsaid
+
+_USUAL_PLATFORM = "linux/amd64"
+
+
+@dataclass(frozen=True)
+class AcrSettings:
+    """As ImageSettings, without a registry: that is the builder's own.
+
+    ``agent_pool`` is one of the registry's, for a registry that only its network reaches.
+    """
+
+    repository: str = "weir"
+    bases: Bases = field(default_factory=Bases)
+    platform: str = _USUAL_PLATFORM
+    agent_pool: str = ""
+    timeout_seconds: int = 3600
+
+
+class AcrBuilder:
+    """Implements ``Images``: REGISTRY/REPOSITORY/MODEL:TAG, where the tag is the content.
+
+    ``folder`` keeps which run builds what, so that whoever comes after a killed builder waits for
+    that run; where it is lost, another run builds the same again.
+    """
+
+    retains = False
+
+    def __init__(
+        self,
+        registry: ContainerRegistry,
+        settings: AcrSettings,
+        folder: Path,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._registry, self._settings, self._folder = registry, settings, folder
+        self._tasks = AcrTasks(registry)
+        self._sleep = sleep
+
+    def digest(self, context: BuildContext) -> str:
+        """Asks ARM for the registry's address, once. Raises UserError ``image.*``, AzureRefused."""
+        return str(self._planned(context).reference)
+
+    def build(self, context: BuildContext, say: Say = unsaid) -> Image:
+        """See Images; ``say`` is told the run's log as it is written.
+
+        Raises UserError, PermanentError and TemporaryError ``image.*``, ``azure.*`` or
+        ``disk.full``.
+        """
+        plan = self._planned(context)
+        image = str(plan.reference)
+        if self._is_there(plan):
+            return Image(image, built=False)
+        note = self._folder / f"{self._registry.target.name}-{plan.reference.tag}"
+        run_id = self._noted(note)
+        if run_id:
+            say(f"run {run_id} of registry {self._registry.target.name} builds {image} already")
+        elif note.exists() and self._is_there(plan):
+            # It came to its end between the two questions.
+            return Image(image, built=False)
+        run_id = run_id or self._begun(note, plan, context, say)
+        run = BuildRun(self._registry, run_id, image, say)
+        run.follow(self._settings.timeout_seconds, self._sleep)
+        note.unlink(missing_ok=True)
+        # Whoever built it: a tag is there when all of the image is.
+        if not self._is_there(plan):
+            raise run.failure()
+        return Image(image, built=True)
+
+    def retain(self, digests: Sequence[str]) -> None:
+        """Nothing: a registry has rules of its own for what it keeps."""
+
+    def _planned(self, context: BuildContext) -> PlannedImage:
+        settings = self._settings
+        named = ImageSettings(
+            self._registry.login_server, settings.repository, settings.bases, settings.platform
+        )
+        return planned(context, named)
+
+    def _is_there(self, plan: PlannedImage) -> bool:
+        return self._registry.find(plan.reference.repository, plan.reference.tag) is not None
+
+    def _noted(self, note: Path) -> str:
+        """The run that an earlier builder began, while it is not over; else empty."""
+        run_id = ""
+        with suppress(OSError, UnicodeDecodeError):
+            run_id = note.read_text()
+        found = self._tasks.find(run_id) if run_id.isalnum() else None
+        return run_id if found is not None and not found.is_over else ""
+
+    def _begun(self, note: Path, plan: PlannedImage, context: BuildContext, say: Say) -> str:
+        for line in plan.prepared.loose:
+            say(f"not exact, so chosen now and kept in this image: {line}")
+        reference = plan.reference
+        request = BuildRequest(
+            name=f"{reference.repository}:{reference.tag}",
+            source=self._uploaded(plan, context, say),
+            dockerfile=DOCKERFILE,
+            platform=self._settings.platform or _USUAL_PLATFORM,
+            timeout_seconds=self._settings.timeout_seconds,
+            agent_pool=self._settings.agent_pool,
+        )
+        with asked_for(work_of(self._registry, str(reference)), say):
+            run_id = self._tasks.schedule(request).run_id
+        # Without a note the same is built twice at worst, which fails nobody's release.
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            note.write_text(run_id)
+        say(f"run {run_id} of registry {self._registry.target.name} builds {reference}")
+        return run_id
+
+    def _uploaded(self, plan: PlannedImage, context: BuildContext, say: Say) -> str:
+        """Where the registry has the context now."""
+        try:
+            with tempfile.TemporaryFile() as archive:
+                written = write_archive(plan.prepared, archive)
+                check_unchanged(written, plan.content, context)
+                size = archive.tell()
+                archive.seek(0)
+                source = self._tasks.source()
+                registry = self._registry
+                upload(registry.asking, source.address, archive, size, say, registry.where)
+                return source.path
+        except OSError as error:
+            raise unwritable(error, Path(tempfile.gettempdir())) from error

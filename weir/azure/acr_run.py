@@ -1,0 +1,118 @@
+"""One run of ACR Tasks, waited for: its log is passed on as it is written."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from weir.azure.acr_tasks import AcrTasks, Run
+from weir.azure.blobs import GrowingText
+from weir.azure.container_registry import ContainerRegistry
+from weir.azure.operations import Look, Work, follow
+from weir.errors import PermanentError, TemporaryError, WeirError
+from weir.images.failures import build_failure, quoted
+from weir.ports import Say
+from weir.spec.text import printable_line
+
+POLL_SECONDS = 3.0
+QUEUE_SECONDS = 1800.0
+"""How long a run may wait for its turn, beyond the time that it may take."""
+
+_USUAL_MINUTES = 5
+_KEPT_LINES = 60
+
+
+class BuildRun:
+    """The run ``run_id``, which builds ``image``; ``say`` hears its log."""
+
+    def __init__(self, registry: ContainerRegistry, run_id: str, image: str, say: Say) -> None:
+        self._registry, self._run_id, self._image, self._say = registry, run_id, image, say
+        self._tasks = AcrTasks(registry)
+        self._log = GrowingText(
+            registry.asking, lambda: self._tasks.log_address(run_id), registry.where
+        )
+        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._seen = Run(run_id, "")
+
+    def follow(
+        self,
+        timeout_seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Return when it is over, however it ended.
+
+        ``timeout_seconds`` is what the run itself may take. Raises TemporaryError ``azure.slow``,
+        AzureRefused.
+        """
+        follow(
+            work_of(self._registry, self._image, self._run_id),
+            self._look,
+            self._say,
+            sleep=sleep,
+            longest_seconds=timeout_seconds + QUEUE_SECONDS,
+        )
+
+    def failure(self) -> WeirError:
+        """Why there is no image, from how it ended and what it printed last."""
+        run, lines = self._seen, tuple(self._last_lines)
+        if run.status == "Timeout":
+            return TemporaryError(
+                "image.builder_timeout",
+                f"run {run.run_id} took too long and was ended; its last lines:{quoted(lines)}\n",
+                remedy="Have it build less, or give it more time (image_build_timeout_seconds).",
+                where=self._image,
+            )
+        if run.status == "Canceled":
+            return PermanentError(
+                "image.build_canceled",
+                f"run {run.run_id} was canceled in Azure.",
+                remedy="Release again to have it built.",
+                where=self._image,
+            )
+        if run.status == "Succeeded":
+            return PermanentError(
+                "image.push_failed",
+                f"run {run.run_id} ended well, and the registry has no such image.",
+                remedy="See whether somebody removed it: az acr task logs --registry"
+                f" {self._registry.target.name} --run-id {run.run_id}.",
+                where=self._image,
+            )
+        return build_failure((*lines, run.message), self._image)
+
+    def _look(self) -> Look:
+        found = self._tasks.find(self._run_id)
+        # One that the registry has forgotten comes to nothing any more.
+        self._seen = found or Run(self._run_id, "Canceled")
+        return Look(
+            state=self._seen.status,
+            is_over=self._seen.is_over,
+            after_seconds=self._seen.after_seconds or POLL_SECONDS,
+            correlation_id=self._seen.correlation_id,
+            is_told=self._pass_on(),
+        )
+
+    def _pass_on(self) -> bool:
+        """Whether there was anything. A log that cannot be read fails no build."""
+        is_told = False
+        with suppress(WeirError):
+            for line in self._log.lines(is_whole=self._seen.is_over):
+                self._last_lines.append(line)
+                self._say(printable_line(line))
+                is_told = True
+        return is_told
+
+
+def work_of(registry: ContainerRegistry, image: str, run_id: str = "") -> Work:
+    """The build, for whoever stops waiting. Without ``run_id`` it may not have begun."""
+    of = f"--registry {registry.target.name}"
+    known = f"{of} --run-id {run_id or 'RUN'}"
+    return Work(
+        doing=f"build {image}",
+        where=registry.where,
+        usual_minutes=_USUAL_MINUTES,
+        look=f"az acr task logs {known}" if run_id else f"az acr task list-runs {of}",
+        stop=f"az acr task cancel-run {known}",
+        come_back="release again",
+    )

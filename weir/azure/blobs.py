@@ -1,0 +1,93 @@
+"""Blobs of Azure Storage by addresses that carry their own permission: one sent, one read on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from weir.azure.asking import Asking
+from weir.azure.refusals import AzureRefused
+from weir.ports import Say
+
+BLOCK_BYTES = 8 << 20
+"""Of an upload. A blob has 50,000 blocks at most."""
+
+PIECE_BYTES = 1 << 20
+"""Of a log, with one request."""
+
+_NOT_YET = (404, 416)
+_EXPIRED = 403
+
+
+def upload(
+    asking: Asking, address: str, stream: IO[bytes], size: int, say: Say, where: str
+) -> None:
+    """Put ``size`` bytes of ``stream`` there, a block at a time. May be repeated from the start."""
+    names: list[str] = []
+    sent = told = 0
+    while piece := stream.read(BLOCK_BYTES):
+        name = base64.b64encode(f"{len(names):08d}".encode()).decode()
+        _put(asking, address, {"comp": "block", "blockid": name}, piece, where)
+        names.append(name)
+        sent += len(piece)
+        if 10 * sent // size > told:
+            told = 10 * sent // size
+            say(f"sent {10 * told} % of the build context, {size / 1e6:.3g} MB")
+    listed = "".join(f"<Latest>{name}</Latest>" for name in names)
+    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'
+    _put(asking, address, {"comp": "blocklist"}, body.encode(), where)
+
+
+class GrowingText:
+    """Lines of a blob that is still being written. ``address`` gives a fresh one each time."""
+
+    def __init__(self, asking: Asking, address: Callable[[], str], where: str) -> None:
+        self._asking, self._fresh, self._where = asking, address, where
+        self._address = ""
+        self._read = 0
+        self._begun = b""
+
+    def lines(self, *, is_whole: bool = False) -> Iterator[str]:
+        """Those that came since the last time; with ``is_whole`` one that has no end, too.
+
+        Raises what ``Asking.call`` raises, but for a blob that is not there yet.
+        """
+        while piece := self._piece():
+            self._read += len(piece)
+            *whole, self._begun = (self._begun + piece).split(b"\n")
+            yield from map(_decoded, whole)
+            if len(piece) < PIECE_BYTES:
+                break
+        if is_whole and self._begun:
+            last, self._begun = self._begun, b""
+            yield _decoded(last)
+
+    def _piece(self) -> bytes:
+        may_renew = bool(self._address)
+        while True:
+            self._address = self._address or self._fresh()
+            try:
+                return self._get()
+            except AzureRefused as refused:
+                if refused.status in _NOT_YET:
+                    return b""
+                if refused.status != _EXPIRED or not may_renew:
+                    raise
+            may_renew, self._address = False, ""
+
+    def _get(self) -> bytes:
+        asked = {"Range": f"bytes={self._read}-{self._read + PIECE_BYTES - 1}"}
+        answer = self._asking.call(
+            "GET", self._address, "read the build's log", where=self._where, headers=asked
+        )
+        is_part = answer.status == 206
+        return answer.body if is_part else answer.body[self._read : self._read + PIECE_BYTES]
+
+
+def _put(asking: Asking, address: str, params: dict[str, str], body: bytes, where: str) -> None:
+    asking.call("PUT", address, "upload the build context", where=where, params=params, data=body)
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip()
