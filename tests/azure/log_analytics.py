@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import duckdb
 import numpy as np
 
 from tests.azure.double import Refuse, Reply, Request, route
+from tests.azure.ingestion import Envelope
 from weir.errors import PermanentError
 from weir.logs.kql import translated
 from weir.telemetry import query
@@ -70,6 +72,22 @@ class LogAnalytics:
                 _naive(completed + timedelta(seconds=late_seconds)),
             )
         )
+
+    def take(self, envelopes: Iterable[Envelope]) -> None:
+        """The rows that Application Insights is documented to make of what was posted to it."""
+        for one in envelopes:
+            self.rows.append(
+                (
+                    _naive(one.began),
+                    one.tags["ai.cloud.role"],
+                    one.tags.get("ai.application.ver", ""),
+                    one.code,
+                    one.duration_ms,
+                    1,
+                    json.dumps(one.properties),
+                    _naive(one.arrived),
+                )
+            )
 
     @route("POST", r"/v1/workspaces/([^/]+)/query", audience="logs")
     def by_workspace(self, request: Request, workspace: str) -> Reply:

@@ -1,0 +1,121 @@
+"""A double of Application Insights' ingestion endpoint, and what is in the envelopes posted to it.
+
+Its contract is read off the exporter's own client. What Azure does with an envelope was never seen.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_PATH = "/v2.1/track"
+_DURATION = re.compile(r"(\d\d)\.(\d\d):(\d\d):(\d\d)\.(\d{6})")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One telemetry item as it was posted; ``arrived`` is when."""
+
+    document: Mapping[str, Any]
+    arrived: datetime
+
+    @property
+    def kind(self) -> str:
+        return str(self.document["data"]["baseType"])
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """The fields of the schema RequestData."""
+        found: Mapping[str, Any] = self.document["data"]["baseData"]
+        return found
+
+    @property
+    def code(self) -> str:
+        return str(self.request["responseCode"])
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.document["tags"]
+        return found
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.request["properties"]
+        return found
+
+    @property
+    def began(self) -> datetime:
+        return datetime.fromisoformat(self.document["time"]).astimezone(UTC)
+
+    @property
+    def duration_ms(self) -> float:
+        found = _DURATION.fullmatch(self.request["duration"])
+        assert found is not None, self.request["duration"]
+        days, hours, minutes, seconds, micros = map(int, found.groups())
+        length = timedelta(days, seconds, micros, hours=hours, minutes=minutes)
+        return length / timedelta(milliseconds=1)
+
+
+@dataclass
+class Ingestion:
+    """``refusals`` are the statuses of the next posts, before posts are taken again."""
+
+    url: str
+    envelopes: list[Envelope] = field(default_factory=list)
+    posts: list[int] = field(default_factory=list)
+    """How many items each post had that was taken."""
+    refusals: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+
+    def take(self, body: bytes) -> tuple[int, bytes]:
+        items = [json.loads(line) for line in gzip.decompress(body).splitlines() if line]
+        if self.refusals:
+            self.refused.append(self.refusals.pop(0))
+            return self.refused[-1], b""
+        now = datetime.now(UTC)
+        self.envelopes.extend(Envelope(item, now) for item in items)
+        self.posts.append(len(items))
+        counts = {"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []}
+        return 200, json.dumps(counts).encode()
+
+
+@contextmanager
+def ingestion() -> Iterator[Ingestion]:
+    """Listening until the block ends."""
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            with lock:
+                status, answer = found.take(body) if self.path == _PATH else (404, b"")
+            self.send_response(status)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # The exporter keeps its connection.
+    server.daemon_threads = True
+    found = Ingestion(f"http://127.0.0.1:{server.server_address[1]}/")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
