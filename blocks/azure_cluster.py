@@ -11,8 +11,9 @@ from blocks.cluster import ClusterBlock
 from blocks.new_cluster import NewCluster
 from weir.azure.cluster_plan import require_name
 from weir.errors import UserError
+from weir.images.named import NamedOrBuilt
 from weir.local.models import LocalModels
-from weir.ports import Platform, Telemetry
+from weir.ports import Images, Platform, Telemetry
 
 if TYPE_CHECKING:
     from weir.azure.asking import Asking
@@ -48,7 +49,10 @@ class AzureCluster(ClusterBlock):
     registry: str = Field(
         default="",
         description="Container registry that nodes pull from: its resource id, or its name in the"
-        " cluster's resource group.",
+        " cluster's resource group. It builds images, too, unless there is an image_registry.",
+    )
+    registry_agent_pool: str = Field(
+        default="", description="Of the registry, to build in where only its network reaches it."
     )
     workspace_id: str = Field(
         default="",
@@ -109,10 +113,29 @@ class AzureCluster(ClusterBlock):
             root / "cache",
             name=self.saved_as(),
             certificate=self.certificate(),
-            images=self.images(),
+            images=self.images_by(asking),
             telemetry=self.telemetry(asking),
             patience_seconds=patience_seconds,
         )
+
+    def images_by(self, asking: Asking) -> Images:
+        """Those that a release names, and those that ``registry`` builds, or weir for
+        ``image_registry``. Raises UserError ``azure.resource_id``."""
+        registry = self.registry_id()
+        if registry is None or self.image_registry:
+            return self.images()
+        from weir.azure.acr_builder import AcrBuilder, AcrSettings
+        from weir.azure.container_registry import ContainerRegistry
+
+        settings = AcrSettings(
+            repository=self.image_repository,
+            bases=self.bases(),
+            platform=self.image_platform,
+            agent_pool=self.registry_agent_pool,
+            timeout_seconds=self.image_build_timeout_seconds,
+        )
+        found = ContainerRegistry(asking, registry)
+        return NamedOrBuilt(AcrBuilder(found, settings, self.root() / "acr-runs"))
 
     def telemetry(self, asking: Asking) -> Telemetry | None:
         """Log Analytics, where the block names it. Raises UserError ``telemetry.workspace``."""

@@ -143,6 +143,9 @@ class ClusterBlock(PlatformBlock, ABC):
     image_plain_http: bool = Field(
         default=False, description="The registry has no TLS. Loopback needs none."
     )
+    image_build_timeout_seconds: int = Field(
+        default=3600, ge=60, le=28800, description="How long building one may take."
+    )
     image_platform: str = Field(default="linux/amd64", description="Of the nodes.")
     python_base: str = Field(default=PYTHON_BASE, description="What images are built on.")
     gpu_base: str = Field(default=GPU_BASE, description="The same with enable_gpu.")
@@ -176,11 +179,10 @@ class ClusterBlock(PlatformBlock, ABC):
         """Those that a release names, and those that weir builds where there is a registry."""
         if not self.image_registry:
             return NamedImages()
-        bases = Bases(self.python_base, self.gpu_base, self.conda_image)
         settings = ImageSettings(
             registry=self.image_registry,
             repository=self.image_repository,
-            bases=bases,
+            bases=self.bases(),
             platform=self.image_platform,
             plain_http=self.image_plain_http,
         )
@@ -189,8 +191,13 @@ class ClusterBlock(PlatformBlock, ABC):
             options=tuple(self.image_builder_options),
             build_options=tuple(self.image_build_options),
             auth_file=self.image_auth_file,
+            build_timeout_seconds=self.image_build_timeout_seconds,
         )
         return NamedOrBuilt(CommandBuilder(settings, tool))
+
+    def bases(self) -> Bases:
+        """What images are built on."""
+        return Bases(self.python_base, self.gpu_base, self.conda_image)
 
     def settings(self) -> ClusterSettings:
         """What the adapters need of this block; nothing of it is a secret."""

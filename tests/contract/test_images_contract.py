@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.azure.acr import ID, Acr
+from tests.azure.conftest import identity_at
+from tests.azure.double import Double
 from tests.registry import buildah, lacking, make_empty_base, running_registry
+from weir.azure.acr_builder import AcrBuilder, AcrSettings
+from weir.azure.asking import Asking
+from weir.azure.container_registry import ContainerRegistry
+from weir.azure.identity import credential
+from weir.azure.resource_ids import REGISTRY, parse
 from weir.errors import UserError
 from weir.images.command_builder import CommandBuilder
 from weir.images.named import NamedOrBuilt
@@ -33,10 +41,24 @@ def builder(
         yield make_empty_base(host, folder, tool), tool
 
 
-@pytest.fixture(params=["local", "buildah"])
+@pytest.fixture
+def registry_of_azure(tmp_path: Path) -> Iterator[Images]:
+    """ACR Tasks, as the double plays them."""
+    with Double(tmp_path) as double:
+        double.serve(Acr(double.directory))
+        asking = Asking(credential(identity_at(double), double.cloud), double.cloud)
+        registry = ContainerRegistry(asking, parse(ID, REGISTRY))
+        built = AcrBuilder(registry, AcrSettings(), tmp_path / "runs", sleep=lambda _: None)
+        yield NamedOrBuilt(built)
+
+
+@pytest.fixture(params=["local", "buildah", "acr"])
 def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
     if request.param == "local":
         return LocalImages(tmp_path / "home")
+    if request.param == "acr":
+        found: Images = request.getfixturevalue("registry_of_azure")
+        return found
     settings, tool = request.getfixturevalue("builder")
     # The registry is there for all tests; what one pushes is no other's.
     own = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]
