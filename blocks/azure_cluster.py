@@ -118,12 +118,16 @@ class AzureCluster(ClusterBlock):
             patience_seconds=patience_seconds,
         )
 
+    def images(self) -> Images:
+        """See ``images_by``."""
+        return self.images_by(self.asking())
+
     def images_by(self, asking: Asking) -> Images:
         """Those that a release names, and those that ``registry`` builds, or weir for
         ``image_registry``. Raises UserError ``azure.resource_id``."""
         registry = self.registry_id()
         if registry is None or self.image_registry:
-            return self.images()
+            return super().images()
         from weir.azure.acr_builder import AcrBuilder, AcrSettings
         from weir.azure.container_registry import ContainerRegistry
 

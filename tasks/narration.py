@@ -21,15 +21,20 @@ def tell_waiting(words: str) -> None:
 
 
 @contextmanager
-def telling_waits() -> Iterator[Say]:
+def telling_waits(*, recorded: bool = False) -> Iterator[Say]:
     """Gives what is to be told what is waited for. Where that is interrupted, the last of it is
-    told as well: something may go on without anybody waiting."""
+    told as well: something may go on without anybody waiting.
+
+    ``recorded`` where it is the log of something, and stays in Prefect's for whoever comes later.
+    """
     last = ""
 
     def say(words: str) -> None:
         nonlocal last
         last = words
         tell_waiting(words)
+        if recorded:
+            _record(words)
 
     try:
         yield say
@@ -42,6 +47,10 @@ def telling_waits() -> Iterator[Say]:
 def tell(words: str, **facts: Any) -> None:
     """One line of progress. ``facts`` go to the terminal's listeners as ``record.facts``."""
     PROGRESS.info(words, extra={"facts": facts})
+    _record(words)
+
+
+def _record(words: str) -> None:
     try:
         get_run_logger().info(words)
     except MissingContextError:

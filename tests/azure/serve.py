@@ -4,7 +4,7 @@ It serves until it is killed. Clusters NAME are there already, made by somebody 
 
 FOLDER/block.yaml has the fields of a block AzureCluster that lead to it, ``double-ca.pem`` its
 certificate. What it is to do on purpose, ``FOLDER/hold`` says: while that file is there, no
-operation ends.
+operation and no build ends. With ``FOLDER/kubeconfig`` its clusters are the one that this leads to.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.azure.acr import Acr
 from tests.azure.aks import GROUP, SUBSCRIPTION, Aks
 from tests.azure.double import Double
 from tests.azure.inside import Inside
@@ -27,14 +28,20 @@ def main(folder: Path, others: Sequence[str]) -> None:
         aks = Aks(double.ca_bundle, retry_after="1")
         for name in others:
             aks.there_is(name)
+        kubeconfig = folder / "kubeconfig"
+        if kubeconfig.exists():
+            aks.kubeconfigs["user"] = kubeconfig.read_text()
         double.serve(aks)
+        acr = Acr(double.directory)
+        double.serve(acr)
         double.serve(Inside(double.directory))
         _write(folder, double)
         while True:
-            if hold.exists():
-                aks.hold()
-            else:
-                aks.let_go()
+            for service in (aks, acr):
+                if hold.exists():
+                    service.hold()
+                else:
+                    service.let_go()
             (folder / "asked").write_text(
                 "".join(f"{one.method} {one.path}\n" for one in double.requests)
             )

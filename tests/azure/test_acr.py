@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from blocks import AzureCluster, AzureIdentity
 from tests.azure.acr import ID, SIGNATURE, Acr
+from tests.azure.aks import GROUP, SUBSCRIPTION
 from tests.azure.conftest import identity_at
 from tests.azure.double import Double
 from weir.azure import blobs
@@ -81,6 +83,27 @@ def test_the_registry_builds_what_is_sent_and_the_log_is_heard(works: Works) -> 
     assert files["model/model.bin"] == b"weights"
     assert [line for line in works.said if line in works.acr.lines] == list(works.acr.lines)
     assert any("Queued" in line or "Started" in line for line in works.said)
+
+
+def test_a_block_foretells_the_image_that_its_registry_builds(works: Works) -> None:
+    cloud, directory = works.azure.cloud, works.azure.directory
+    block = AzureCluster(
+        subscription_id=SUBSCRIPTION,
+        resource_group=GROUP,
+        cluster_name="prod",
+        registry="models",
+        identity=AzureIdentity(
+            sign_in="secret",
+            tenant_id=directory.tenant,
+            client_id=directory.client_id,
+            client_secret=directory.secret,
+        ),
+        authority=cloud.authority,
+        resource_manager=cloud.resource_manager,
+        ca_bundle=cloud.ca_bundle,
+        home=str(works.folder),
+    )
+    assert block.images().digest(works.context()) == works.build()
 
 
 def test_an_image_that_is_there_is_not_built_again_by_anybody(works: Works) -> None:
@@ -272,3 +295,9 @@ def test_no_permission_of_a_link_reaches_words_or_files(works: Works) -> None:
     told = "\n".join([str(refused.value), repr(refused.value), *works.said, *written])
     assert "planted" not in told
     assert SIGNATURE not in told
+
+
+def test_a_login_in_a_line_of_the_log_is_not_passed_on(works: Works) -> None:
+    works.acr.lines = ("Looking in indexes: https://user:planted@index.example/simple",)
+    works.build()
+    assert "Looking in indexes: https://…@index.example/simple" in works.said

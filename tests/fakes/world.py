@@ -91,6 +91,7 @@ class FakeImages:
             raise self.broken[digest]
         new = digest not in self.built
         if new:
+            say(f"building {digest}")
             self.built.append(digest)
         return Image(digest, built=new)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from prefect import flow
 from prefect.client.schemas.objects import State
 
@@ -19,6 +20,7 @@ from flows.resume import resume
 from tasks.outward import outward
 from tasks.traffic import shift_traffic
 from tests import story
+from tests.eventually import eventually
 from tests.fakes.platform_block import reference_to
 from tests.fakes.world import NOON, World, world
 from weir.document import Outcome
@@ -82,6 +84,20 @@ def test_a_good_version_is_promoted_and_again_is_nothing_to_do(file: WriteFile) 
     assert run(file("v2"), platform).name == "Promoted"
     assert len(there.traffic.applied) == moves
     assert outcomes(there) == [("v1", Outcome.PROMOTED), ("v2", Outcome.PROMOTED)]
+
+
+def test_what_a_builder_prints_is_kept_in_prefects_log(
+    file: WriteFile, prefect_server: str
+) -> None:
+    _, platform = in_service("v1")
+    run(file("v2"), platform)
+
+    def kept() -> bool:
+        asked = {"sort": "TIMESTAMP_DESC", "limit": 200}
+        found = requests.post(f"{prefect_server}/logs/filter", json=asked, timeout=10).json()
+        return "building image-of-v2" in [one["message"] for one in found]
+
+    eventually(kept)
 
 
 def test_a_failing_version_is_rolled_back_with_the_evidence_in_the_state(file: WriteFile) -> None:

@@ -12,9 +12,8 @@ from weir.azure.blobs import GrowingText
 from weir.azure.container_registry import ContainerRegistry
 from weir.azure.operations import Look, Work, follow
 from weir.errors import PermanentError, TemporaryError, WeirError
-from weir.images.failures import build_failure, quoted
+from weir.images.failures import build_failure, quoted, shown
 from weir.ports import Say
-from weir.spec.text import printable_line
 
 POLL_SECONDS = 3.0
 QUEUE_SECONDS = 1800.0
@@ -99,7 +98,7 @@ class BuildRun:
         with suppress(WeirError):
             for line in self._log.lines(is_whole=self._seen.is_over):
                 self._last_lines.append(line)
-                self._say(printable_line(line))
+                self._say(shown(line))
                 is_told = True
         return is_told
 

@@ -16,7 +16,7 @@ from weir.errors import PermanentError, TemporaryError, UserError
 from weir.images.commands import PROGRAMS, build_command, is_docker, push_command
 from weir.images.context import check_unchanged, write_folder
 from weir.images.credentials import find_credentials
-from weir.images.failures import build_failure, push_failure, quoted, unwritable
+from weir.images.failures import build_failure, push_failure, quoted, shown, unwritable
 from weir.images.planning import PlannedImage, planned
 from weir.images.registry import Registry, is_loopback
 from weir.images.running import Ended, run
@@ -125,7 +125,7 @@ class CommandBuilder:
                 command,
                 timeout_seconds=timeout_seconds,
                 environment=self._environment(program, scratch),
-                say=say,
+                say=lambda line: say(shown(line)),
             )
         except OSError as error:
             raise _no_program(program, str(error.strerror)) from error

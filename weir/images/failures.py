@@ -139,9 +139,13 @@ def unwritable(error: OSError, path: Path) -> PermanentError:
 
 def quoted(last_lines: Sequence[str]) -> str:
     """The last lines as they may stand in a message, without logins in addresses."""
-    lines = [printable_line(line).rstrip() for line in last_lines if line.strip()]
-    shown = [_SECRET_IN_URL.sub("://…@", line) for line in lines[-SHOWN_LINES:]]
-    return "".join(f"\n    {line}" for line in shown)
+    lines = [line for line in last_lines if line.strip()]
+    return "".join(f"\n    {shown(line)}" for line in lines[-SHOWN_LINES:])
+
+
+def shown(line: str) -> str:
+    """A builder's line as it may be shown and kept, without logins in addresses."""
+    return _SECRET_IN_URL.sub("://…@", printable_line(line).rstrip())
 
 
 def _explained(
