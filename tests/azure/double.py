@@ -257,6 +257,25 @@ class Directory:
             }
         )
 
+    @route("GET", "/msi/token", audience="")
+    def managed_identity(self, request: Request) -> Reply:
+        """What App Service, Functions and their like serve to what runs in them."""
+        if request.headers.get("x-identity-header") != "planted-header":
+            return Reply(401, {"statusCode": 401, "message": "no such caller"})
+        if request.query.get("client_id", self.client_id) != self.client_id:
+            return Reply(400, {"statusCode": 400, "message": "Unable to load the identity"})
+        token = f"planted-token-{len(self.issued)}-{time.monotonic_ns()}"
+        self.issued[token] = _audience(request.query["resource"], request.base)
+        expires = int(time.time()) + self.lifetime_seconds
+        return Reply(
+            json={
+                "access_token": token,
+                "expires_on": str(expires),
+                "resource": request.query["resource"],
+                "token_type": "Bearer",
+            }
+        )
+
     def _require_tenant(self, tenant: str) -> None:
         if tenant != self.tenant:
             raise _aadsts(

@@ -231,6 +231,39 @@ def test_the_account_of_a_pod_signs_in_by_its_token_file(azure: Double, tmp_path
     assert asked.form()["client_assertion"] == "the pod's own token"
 
 
+@pytest.fixture
+def hosted(azure: Double, monkeypatch: pytest.MonkeyPatch) -> Double:
+    """This process runs where Azure gives it an identity."""
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{azure.base}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "planted-header")
+    return azure
+
+
+@pytest.mark.parametrize("whose", ["the system's", "one by its id"])
+def test_a_managed_identity_signs_in_without_any_secret(hosted: Double, whose: str) -> None:
+    client_id = hosted.directory.client_id if whose == "one by its id" else ""
+    signed_in = credential(Identity(SignIn.MANAGED_IDENTITY, client_id=client_id), hosted.cloud)
+    hosted.serve(Things())
+    assert get(Asking(signed_in, hosted.cloud)) == {"version": VERSION}
+
+
+def test_a_managed_identity_that_is_not_there_is_told(hosted: Double) -> None:
+    identity = Identity(SignIn.MANAGED_IDENTITY, client_id="00000000-0000-4000-8000-000000000000")
+    with pytest.raises(PermanentError) as refused:
+        token(credential(identity, hosted.cloud), hosted.cloud.management_scope, "here")
+    assert refused.value.reason == "azure.not_signed_in"
+
+
+def test_the_environment_decides_who_asks_where_the_block_does_not(
+    things: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = things.directory
+    monkeypatch.setenv("AZURE_TENANT_ID", directory.tenant)
+    monkeypatch.setenv("AZURE_CLIENT_ID", directory.client_id)
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", directory.secret)
+    assert get(Asking(credential(Identity(), things.cloud), things.cloud)) == {"version": VERSION}
+
+
 def test_a_server_that_is_not_trusted_is_not_asked_again(tmp_path: Path, azure: Double) -> None:
     cloud = replace(azure.cloud, ca_bundle="")
     asking = Asking(credential(identity_at(azure), azure.cloud), cloud)
