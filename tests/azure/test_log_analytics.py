@@ -177,6 +177,18 @@ def test_a_throttled_query_is_asked_again(
     assert slept == [9]
 
 
+def test_a_query_that_took_too_long_is_told_and_counted_at_the_next_window(
+    telemetry: LogAnalytics, workspace: Workspace, azure: Double
+) -> None:
+    workspace.add("v1", START)
+    # Asked again at once it would take as long again: what it says goes beyond any patience.
+    azure.fail("/query", 504, "GatewayTimeout", retry_after="300", times=1)
+    with pytest.raises(TelemetryUnavailable, match="GatewayTimeout") as late:
+        read(telemetry, minutes=5)
+    assert "10 minutes: shorten window_seconds" in late.value.remedy
+    assert read(telemetry, minutes=5)["v1"].requests == 1
+
+
 def test_a_missing_role_is_named_with_its_command(
     telemetry: LogAnalytics, workspace: Workspace
 ) -> None:

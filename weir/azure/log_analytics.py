@@ -157,6 +157,11 @@ class LogAnalytics:
 
     def _unavailable(self, error: WeirError) -> TelemetryUnavailable:
         remedy = error.remedy
+        if error.reason == "azure.unavailable":
+            remedy = (
+                f"A query may take {LONGEST_QUERY_SECONDS // 60} minutes: shorten window_seconds if"
+                f" it stays like this. {_NEXT}"
+            )
         if isinstance(error, AzureRefused) and error.reason == "azure.role_missing":
             scope = self._settings.resource_id or "WORKSPACE_RESOURCE_ID"
             remedy = (
