@@ -42,6 +42,10 @@ class _Run:
     end: str = "Succeeded"
     """What it comes to."""
     log: bytes = b""
+    unwritten: bytes = b""
+    """Of the log, when the run has ended."""
+    looks: int = 0
+    """At the log, until that is written as well."""
 
     @property
     def status(self) -> str:
@@ -62,6 +66,8 @@ class Acr:
     end: str = "Succeeded"
     """What the next runs come to."""
     may_pull: bool = True
+    log_is_late: int = 0
+    """So many looks at a log find it without its last line, and not complete."""
     links_hold: int = 1_000_000
     """So many requests of a log until its link has run out."""
 
@@ -140,6 +146,16 @@ class Acr:
         self._links[link] = self.links_hold
         return Reply(json={"logLink": f"{request.base}/blobs/logs/{link}?sig={SIGNATURE}"})
 
+    @route("HEAD", r"/blobs/logs/([^/]+)/(\d+)", audience="")
+    def log_state(self, request: Request, run_id: str, number: str) -> Reply:
+        self._require_signed(request)
+        run = self.runs[run_id]
+        if not run.is_over or run.looks > 0:
+            run.looks -= run.is_over
+            return Reply()
+        run.log, run.unwritten = run.log + run.unwritten, b""
+        return Reply(headers={"x-ms-meta-Complete": run.end.lower()})
+
     @route("GET", r"/blobs/logs/([^/]+)/(\d+)", audience="")
     def log(self, request: Request, run_id: str, number: str) -> Reply:
         self._require_signed(request)
@@ -153,8 +169,7 @@ class Acr:
         first, last = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
         if first >= len(log):
             raise Refuse(416, "InvalidRange", "The range specified is invalid.")
-        headers = {"x-ms-meta-Complete": "successful"} if self.runs[run_id].is_over else {}
-        return Reply(206, body=log[first : last + 1], headers=headers)
+        return Reply(206, body=log[first : last + 1])
 
     @route("POST", "/oauth2/exchange", audience="")
     def exchange(self, request: Request) -> Reply:
@@ -204,7 +219,11 @@ class Acr:
             return
         run.state += 1
         if run.status == "Running":
-            run.log = "\r\n".join(self.lines).encode()
+            *first, last = self.lines
+            run.log = "".join(f"{line}\r\n" for line in first).encode()
+            run.unwritten, run.looks = last.encode(), self.log_is_late
+            if not self.log_is_late:
+                run.log, run.unwritten = run.log + run.unwritten, b""
         if run.is_over:
             self.before_the_end()
             if run.end == "Succeeded":

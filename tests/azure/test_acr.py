@@ -210,6 +210,13 @@ def test_a_build_that_fails_says_why_with_its_last_lines(
     assert line in failed.value.message
 
 
+def test_the_last_lines_of_a_log_that_is_written_late_are_waited_for(works: Works) -> None:
+    works.acr.lines = ("Step 1/2 : FROM base", "COPY failed: file not found")
+    works.acr.end, works.acr.log_is_late = "Failed", 3
+    with pytest.raises(PermanentError, match="COPY failed: file not found"):
+        works.build()
+
+
 @pytest.mark.parametrize(
     ("end", "reason"),
     [("Timeout", "image.builder_timeout"), ("Canceled", "image.build_canceled")],

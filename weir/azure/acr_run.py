@@ -21,6 +21,7 @@ QUEUE_SECONDS = 1800.0
 
 _USUAL_MINUTES = 5
 _KEPT_LINES = 60
+_LOG_LOOKS = 10
 
 
 class BuildRun:
@@ -52,6 +53,7 @@ class BuildRun:
             sleep=sleep,
             longest_seconds=timeout_seconds + QUEUE_SECONDS,
         )
+        self._await_the_log(sleep)
 
     def failure(self) -> WeirError:
         """Why there is no image, from how it ended and what it printed last."""
@@ -92,11 +94,20 @@ class BuildRun:
             is_told=self._pass_on(),
         )
 
-    def _pass_on(self) -> bool:
+    def _await_the_log(self, sleep: Callable[[float], None]) -> None:
+        """What a build says last, and fails with, is written some seconds after its end is told."""
+        with suppress(WeirError):
+            for _ in range(_LOG_LOOKS):
+                if self._log.is_complete():
+                    break
+                sleep(1.0)
+        self._pass_on(is_whole=True)
+
+    def _pass_on(self, *, is_whole: bool = False) -> bool:
         """Whether there was anything. A log that cannot be read fails no build."""
         is_told = False
         with suppress(WeirError):
-            for line in self._log.lines(is_whole=self._seen.is_over):
+            for line in self._log.lines(is_whole=is_whole):
                 self._last_lines.append(line)
                 self._say(shown(line))
                 is_told = True

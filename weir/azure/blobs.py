@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, Any
 
-from weir.azure.asking import Asking
+from weir.azure.asking import Answer, Asking
 from weir.azure.refusals import AzureRefused
 from weir.ports import Say
 
@@ -18,6 +18,7 @@ PIECE_BYTES = 1 << 20
 
 _NOT_YET = (404, 416)
 _EXPIRED = 403
+_COMPLETE = "x-ms-meta-complete"
 
 
 def upload(
@@ -63,26 +64,34 @@ class GrowingText:
             last, self._begun = self._begun, b""
             yield _decoded(last)
 
+    def is_complete(self) -> bool:
+        """Whether nothing comes any more: its writer marks the blob then. Raises as ``lines``."""
+        answer = self._ask("HEAD")
+        return answer is not None and _COMPLETE in answer.headers
+
     def _piece(self) -> bytes:
+        asked = {"Range": f"bytes={self._read}-{self._read + PIECE_BYTES - 1}"}
+        answer = self._ask("GET", headers=asked)
+        if answer is None:
+            return b""
+        is_part = answer.status == 206
+        return answer.body if is_part else answer.body[self._read : self._read + PIECE_BYTES]
+
+    def _ask(self, method: str, **sent: Any) -> Answer | None:
+        """None where there is nothing, or nothing more yet. A link that has run out is renewed."""
         may_renew = bool(self._address)
         while True:
             self._address = self._address or self._fresh()
             try:
-                return self._get()
+                return self._asking.call(
+                    method, self._address, "read the build's log", where=self._where, **sent
+                )
             except AzureRefused as refused:
                 if refused.status in _NOT_YET:
-                    return b""
+                    return None
                 if refused.status != _EXPIRED or not may_renew:
                     raise
             may_renew, self._address = False, ""
-
-    def _get(self) -> bytes:
-        asked = {"Range": f"bytes={self._read}-{self._read + PIECE_BYTES - 1}"}
-        answer = self._asking.call(
-            "GET", self._address, "read the build's log", where=self._where, headers=asked
-        )
-        is_part = answer.status == 206
-        return answer.body if is_part else answer.body[self._read : self._read + PIECE_BYTES]
 
 
 def _put(asking: Asking, address: str, params: dict[str, str], body: bytes, where: str) -> None:
