@@ -236,6 +236,8 @@ def test_a_cluster_that_failed_is_made_again_as_planned(site: Site) -> None:
     site.aks.fail_next("QuotaExceeded", "No vCPUs left.")
     with pytest.raises(AzureRefused):
         site.clusters(PLAN).ensure()
+    told = site.clusters(PLAN).check()
+    assert told == ("~ AKS cluster prod: made once more, which failed before",)
     assert site.clusters(PLAN).ensure(site.said.append).ready
     assert site.puts() == 2
     assert any("once more" in one for one in site.said)
@@ -254,8 +256,10 @@ def test_a_stopped_cluster_is_started(site: Site) -> None:
     site.aks.there_is("prod", powerState={"code": "Stopped"})
     clusters = site.clusters()
     assert "is stopped" in clusters.status().message
+    assert clusters.check() == ("~ AKS cluster prod: started; takes about 5 min",)
     assert clusters.ensure(site.said.append).ready
     assert any("start the cluster" in one for one in site.said)
+    assert clusters.check() == ()
 
 
 def test_a_cluster_that_is_being_deleted_is_not_taken(site: Site) -> None:

@@ -62,15 +62,15 @@ class AzureClusters:
         found = self.aks.find()
         if found is None:
             return self.provisioning.planned()
+        under_way = self.provisioning.expected(found)
         lines = [f"! {self.aks.target.name} {one}" for one in self.differences(found)]
         lines += [
             f"+ role {grant.role} on {grant.scope}"
             for grant in self._grants(found)
             if role_grants.is_granted(self.aks.asking, grant) is False
         ]
-        if found.is_settled and found.is_running:
-            return (*lines, *self._inside.check())
-        return (*lines, f"  waits for {self.aks.target.name}: {not_there(self.aks, found).message}")
+        # Nobody can look inside until that is done.
+        return (*lines, *(under_way or self._inside.check()))
 
     def differences(self, found: Found) -> tuple[str, ...]:
         """In what it is not as planned; nothing without a plan."""
@@ -84,11 +84,12 @@ class AzureClusters:
         the cluster inside raises.
         """
         if self._is_fit:
-            return self._inside.ensure(say)
-        found, has_waited = self.provisioning.ensure(say)
-        self.ensure_grants(found, say)
-        self._settle(found, say, SETTLING_SECONDS if has_waited else 0.0)
-        self._is_fit = True
+            self._inside.ensure(say)
+        else:
+            found, has_waited = self.provisioning.ensure(say)
+            self.ensure_grants(found, say)
+            self._settle(found, say, SETTLING_SECONDS if has_waited else 0.0)
+            self._is_fit = True
         return ClusterStatus(self.aks.target.name, ready=True)
 
     def begin(self, say: Say = unsaid) -> Found | None:

@@ -65,6 +65,20 @@ class Provisioning:
         )
         return (line, *(f"! {one}" for one in told))
 
+    def expected(self, found: Found) -> tuple[str, ...]:
+        """What ``ensure`` would have Azure do to a cluster that is there, or would wait for.
+
+        Raises PermanentError ``cluster.deleting``.
+        """
+        _require_staying(self._aks, found)
+        if not found.is_settled:
+            return (f"  waits for {found.name}: {not_there(self._aks, found).message}",)
+        if found.has_failed and self._may_be_made_again(found):
+            return (f"~ AKS cluster {found.name}: made once more, which failed before",)
+        if not found.is_running:
+            return (f"~ AKS cluster {found.name}: started; takes about {USUAL_MINUTES} min",)
+        return ()
+
     def begin(self, say: Say = unsaid) -> Found | None:
         """Have Azure begin with what is missing, and do not wait.
 
@@ -75,9 +89,8 @@ class Provisioning:
         if found is None:
             self._create(say)
             return None
+        _require_staying(self._aks, found)
         if not found.is_settled:
-            if found.state == "Deleting":
-                raise _being_deleted(self._aks)
             self.under_way = self._work(*_UNDER_WAY.get(found.state, ("update", USUAL_MINUTES)))
             return None
         if found.has_failed and self._is_made_again(found, say):
@@ -176,11 +189,18 @@ class Provisioning:
         wanted = body(plan, self._aks.target, __version__)
         self._ask("create", CREATE_MINUTES, partial(self._aks.create, wanted), say)
 
+    def _may_be_made_again(self, found: Found) -> bool:
+        """Whether it is weir's own, and as planned but for its failure."""
+        plan = self._plan
+        if plan is None or not found.is_weirs:
+            return False
+        return not differences(plan, found, self._aks.target)
+
     def _is_made_again(self, found: Found, say: Say) -> bool:
         """Whether Azure is told once more to make a cluster that it failed to make as planned."""
         error = found.error or Said(found.state, "without words")
         plan = self._plan
-        if plan is None or not found.is_weirs or differences(plan, found, self._aks.target):
+        if plan is None or not self._may_be_made_again(found):
             say(f"what Azure last did to {found.name} failed ({error}); going on with what it is")
             return False
         if self.under_way is not None:
@@ -252,10 +272,11 @@ def pool_of(found: Found, *, gpu: bool = False) -> Pool:
     )
 
 
-def _being_deleted(aks: Aks) -> PermanentError:
-    return PermanentError(
-        "cluster.deleting",
-        f"the cluster {aks.target.name} is being deleted.",
-        remedy="Wait until it is gone (weir cluster list), then run again.",
-        where=aks.where,
-    )
+def _require_staying(aks: Aks, found: Found) -> None:
+    if found.state == "Deleting":
+        raise PermanentError(
+            "cluster.deleting",
+            f"the cluster {aks.target.name} is being deleted.",
+            remedy="Wait until it is gone (weir cluster list), then run again.",
+            where=aks.where,
+        )
