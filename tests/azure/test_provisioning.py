@@ -120,6 +120,24 @@ def test_what_would_be_made_is_told_without_making_it(site: Site) -> None:
     assert site.puts() == 0
 
 
+def test_the_roles_of_a_cluster_that_would_be_made_are_told_with_it(site: Site) -> None:
+    network = Network("models", "nodes", "10.2.0.0/16", "10.2.0.10")
+    clusters = site.clusters(replace(PLAN, network=network), registry=REGISTRY)
+    told = [one for one in clusters.check() if one.startswith("+ role")]
+    clusters.ensure()
+    scopes = [grant["scope"] for grant in site.aks.grants]
+    assert told == [f"+ role AcrPull on {scopes[0]}", f"+ role Network Contributor on {scopes[1]}"]
+    assert clusters.check() == ()
+
+
+def test_what_azure_is_about_to_do_is_told_as_waited_for(site: Site) -> None:
+    site.aks.hold()
+    site.clusters(PLAN).provisioning.begin()
+    assert site.clusters(PLAN).check() == (
+        "  waits for prod: the AKS cluster prod is not ready (Creating).",
+    )
+
+
 def test_two_that_create_at_once_make_one_cluster(site: Site) -> None:
     first, second = site.clusters(PLAN), site.clusters(PLAN)
     assert first.provisioning.begin() is None

@@ -11,7 +11,7 @@ from weir.azure.aks import Aks
 from weir.azure.cluster_body import subnet_id
 from weir.azure.cluster_differences import differences
 from weir.azure.cluster_plan import Bounds, ClusterPlan, require_enough
-from weir.azure.managed_cluster import Found, Pool
+from weir.azure.managed_cluster import CREATED, Found, Pool
 from weir.azure.provisioning import Provisioning, pool_of
 from weir.azure.resource_ids import ResourceId
 from weir.azure.role_grants import Grant
@@ -61,11 +61,12 @@ class AzureClusters:
         """See Clusters. Differences from the plan are told, and never made."""
         found = self.aks.find()
         if found is None:
-            return self.provisioning.planned()
+            roles_of_it = (_told(grant) for grant in self._grants(self._yet_to_be()))
+            return (*self.provisioning.planned(), *roles_of_it)
         under_way = self.provisioning.expected(found)
         lines = [f"! {self.aks.target.name} {one}" for one in self.differences(found)]
         lines += [
-            f"+ role {grant.role} on {grant.scope}"
+            _told(grant)
             for grant in self._grants(found)
             if role_grants.is_granted(self.aks.asking, grant) is False
         ]
@@ -155,6 +156,17 @@ class AzureClusters:
             )
         return needed
 
+    def _yet_to_be(self) -> Found:
+        """The cluster before it is made, whose identities nobody knows yet."""
+        return Found(
+            self.aks.target.name,
+            location="",
+            state="",
+            tags={CREATED: ""},
+            kubelet_id="unknown",
+            principal_id="unknown",
+        )
+
     def _settle(self, found: Found, say: Say, patience_seconds: float) -> None:
         until = datetime.now(UTC) + timedelta(seconds=patience_seconds)
         while True:
@@ -181,3 +193,7 @@ class AzureClusters:
             " (it may take some minutes to hold).",
             where=error.where,
         )
+
+
+def _told(grant: Grant) -> str:
+    return f"+ role {grant.role} on {grant.scope}"
