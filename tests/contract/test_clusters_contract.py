@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -24,9 +24,10 @@ from tests.supervised import kill_supervisor
 from weir.azure.cluster_plan import ClusterPlan
 from weir.errors import WeirError
 from weir.kubernetes.api import Api
+from weir.kubernetes.certificates import Certificate, CertifiedClusters
 from weir.kubernetes.clusters import KubernetesClusters
 from weir.kubernetes.connection import Access, connect
-from weir.kubernetes.kinds import NAMESPACE
+from weir.kubernetes.kinds import NAMESPACE, SECRET
 from weir.kubernetes.settings import ClusterSettings
 from weir.local.clusters import LocalClusters
 from weir.local.home import Home
@@ -95,6 +96,22 @@ class Kubernetes:
         return KubernetesClusters(unanswered(), self.settings)
 
 
+class Certified(Kubernetes):
+    """With a certificate, whose Secret stands in the namespace."""
+
+    certificate = Certificate("tls", "a certificate", "its key")
+
+    def open(self) -> Clusters:
+        return CertifiedClusters(super().open(), self.api, self.certificate)
+
+    def made(self) -> object:
+        found = self.api.get(SECRET, self.certificate.secret)
+        return super().made(), found and found["metadata"]["resourceVersion"]
+
+    def silent(self) -> Clusters:
+        return CertifiedClusters(super().silent(), unanswered(), self.certificate)
+
+
 class Azure:
     def __init__(self, azure: Double) -> None:
         self.azure = azure
@@ -134,13 +151,17 @@ def local(folder: Path) -> Iterator[Local]:
 
 
 @contextmanager
-def kubernetes(_: Path) -> Iterator[Kubernetes]:
+def kubernetes(_: Path, kind: type[Kubernetes] = Kubernetes) -> Iterator[Kubernetes]:
     namespace = f"weir-test-{secrets.token_hex(4)}"
     with at_hand.place() as place:
         try:
-            yield Kubernetes(place, namespace)
+            yield kind(place, namespace)
         finally:
             place.admin.delete(NAMESPACE, namespace)
+
+
+def kubernetes_with_certificate(folder: Path) -> AbstractContextManager[Kubernetes]:
+    return kubernetes(folder, Certified)
 
 
 @contextmanager
@@ -164,7 +185,10 @@ def unanswered() -> Api:
     return Api(connect(Access(kubeconfig_text=text)), "weir", patience_seconds=0.5)
 
 
-@pytest.fixture(params=[local, kubernetes, azure], ids=lambda make: make.__name__)
+@pytest.fixture(
+    params=[local, kubernetes, kubernetes_with_certificate, azure],
+    ids=lambda make: make.__name__,
+)
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     with request.param(tmp_path) as found:
         yield found
@@ -211,6 +235,15 @@ def test_what_ensure_would_make_is_told_before_and_not_afterwards(subject: Subje
     clusters.ensure()
     assert changes(clusters) == []
     assert changes(subject.open()) == []
+
+
+def test_another_certificate_in_kubernetes_is_told_before_it_is_written(tmp_path: Path) -> None:
+    with kubernetes(tmp_path, Certified) as subject:
+        subject.open().ensure()
+        subject.certificate = Certificate("tls", "the next certificate", "its key")
+        assert changes(subject.open()) == ["~ Secret tls: another certificate"]
+        subject.open().ensure()
+        assert changes(subject.open()) == []
 
 
 def test_ensure_returns_when_the_platform_is_ready(subject: Subject) -> None:

@@ -37,8 +37,13 @@ class CertifiedClusters:
         lines = self._inside.check()
         name = self._certificate.secret
         # Before its namespace there is no Secret either.
-        is_there = self._api.get(SECRET, name) is not None
-        return lines if is_there else (*lines, f"+ Secret {name}")
+        found = self._api.get(SECRET, name)
+        if found is None:
+            return (*lines, f"+ Secret {name}")
+        wanted, there = _data(self._certificate), found.get("data") or {}
+        if any(there.get(key) != value for key, value in wanted.items()):
+            return (*lines, f"~ Secret {name}: another certificate")
+        return lines
 
     def ensure(self, say: Say = unsaid) -> ClusterStatus:
         """See Clusters. The Secret holds what the block says, once for each process."""
@@ -53,10 +58,14 @@ def _secret(certificate: Certificate) -> dict[str, object]:
     return {
         **SECRET.object(certificate.secret, LABELS),
         "type": "kubernetes.io/tls",
-        "data": {
-            "tls.crt": _encoded(certificate.certificate),
-            "tls.key": _encoded(certificate.key),
-        },
+        "data": _data(certificate),
+    }
+
+
+def _data(certificate: Certificate) -> dict[str, str]:
+    return {
+        "tls.crt": _encoded(certificate.certificate),
+        "tls.key": _encoded(certificate.key),
     }
 
 
