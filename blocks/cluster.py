@@ -144,7 +144,7 @@ class ClusterBlock(PlatformBlock, ABC):
         default=False, description="The registry has no TLS. Loopback needs none."
     )
     image_build_timeout_seconds: int = Field(
-        default=3600, ge=60, le=7200, description="How long building one may take."
+        default=3600, ge=300, le=7200, description="How long building one may take."
     )
     image_platform: str = Field(default="linux/amd64", description="Of the nodes.")
     python_base: str = Field(default=PYTHON_BASE, description="What images are built on.")

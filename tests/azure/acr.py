@@ -31,8 +31,9 @@ _REGISTRY = (
     r"/subscriptions/[^/]+/resourceGroups/([^/]+)/providers/Microsoft\.ContainerRegistry"
     r"/registries/([^/]+)"
 )
+_DEFAULT = {"loginMode": "Default"}
 _STATES = ("Queued", "Started", "Running", "Succeeded")
-_TASKS_VERSION = "2019-06-01-preview"
+_VERSIONS = {False: "2019-06-01-preview", True: "2025-03-01-preview"}
 
 
 @dataclass
@@ -66,6 +67,14 @@ class Acr:
     end: str = "Succeeded"
     """What the next runs come to."""
     may_pull: bool = True
+    by_repository: bool = False
+    """Roles are given by repository, and a run may do what its caller may."""
+    replica_looks: int = 0
+    """So many looks at an image do not find it yet."""
+    forgets: int = 0
+    """So many looks at a run do not find it."""
+    tells_by_location: bool = False
+    """The answer to scheduleRun has no body."""
     log_is_late: int = 0
     """So many looks at a log find it without its last line, and not complete."""
     links_hold: int = 1_000_000
@@ -95,9 +104,9 @@ class Acr:
     def registry(self, request: Request, group: str, name: str) -> Reply:
         self._require(name)
         server = request.base.removeprefix("https://")
-        return Reply(
-            json={"id": ID, "location": "westeurope", "properties": {"loginServer": server}}
-        )
+        mode = "AbacRepositoryPermissions" if self.by_repository else "LegacyRegistryPermissions"
+        properties = {"loginServer": server, "roleAssignmentMode": mode}
+        return Reply(json={"id": ID, "location": "westeurope", "properties": properties})
 
     @route("POST", _REGISTRY + "/listBuildSourceUploadUrl")
     def source(self, request: Request, group: str, name: str) -> Reply:
@@ -125,16 +134,28 @@ class Acr:
         wanted = request.json()
         if wanted["type"] != "DockerBuildRequest" or wanted["sourceLocation"] not in self._sources:
             raise Refuse(400, "InvalidParameter", "There is no such source.")
+        source = wanted["credentials"]["sourceRegistry"]
+        assert source == ({"identity": "[caller]"} if self.by_repository else _DEFAULT)
+        assert 300 <= wanted["timeout"] <= 28800
         with self._lock:
             run_id = f"ca{len(self.runs) + 1}"
             self.runs[run_id] = _Run(wanted, end=self.end)
+        if self.tells_by_location:
+            place = f"{request.base}{ID}/operationResults/{run_id}?api-version={_VERSIONS[False]}"
+            return Reply(202, headers={"Location": place, "Retry-After": "2"})
         return Reply(202, self._body(run_id), {"Retry-After": "2"})
+
+    @route("GET", _REGISTRY + r"/operationResults/([^/]+)")
+    def result(self, request: Request, group: str, name: str, run_id: str) -> Reply:
+        self._require(name, request)
+        return Reply(json=self._body(run_id))
 
     @route("GET", _REGISTRY + r"/runs/([^/]+)")
     def run(self, request: Request, group: str, name: str, run_id: str) -> Reply:
         self._require(name, request)
         with self._lock:
-            if run_id not in self.runs:
+            self.forgets -= 1
+            if run_id not in self.runs or self.forgets >= 0:
                 raise Refuse(404, "ResourceNotFound", f"The run {run_id} was not found.")
             self._advance(self.runs[run_id])
             return Reply(json=self._body(run_id))
@@ -194,12 +215,15 @@ class Acr:
             asked = f'Bearer realm="{host}/oauth2/token",service="{host[8:]}",scope="{scope}"'
             return Reply(401, headers={"WWW-Authenticate": asked})
         digest = self.images.get(f"{repository}:{tag}")
+        if digest is not None and self.replica_looks > 0:
+            self.replica_looks -= 1
+            return Reply(404)
         return Reply(404) if digest is None else Reply(headers={"Docker-Content-Digest": digest})
 
     def _require(self, name: str, request: Request | None = None) -> None:
         if name != NAME:
             raise Refuse(404, "ResourceNotFound", f"The Resource '{name}' was not found.")
-        if request is not None and request.query["api-version"] != _TASKS_VERSION:
+        if request is not None and request.query["api-version"] != _VERSIONS[self.by_repository]:
             raise Refuse(400, "NoRegisteredProviderFound", "No such API version.")
 
     def _require_signed(self, request: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -217,9 +217,21 @@ def test_the_last_lines_of_a_log_that_is_written_late_are_waited_for(works: Work
         works.build()
 
 
+def test_a_push_that_is_refused_is_not_laid_on_the_base(works: Works) -> None:
+    works.acr.lines = ("Pushing image: models/weir/fraud:1, attempt 1", "denied: unauthorized")
+    works.acr.end = "Failed"
+    with pytest.raises(PermanentError) as failed:
+        works.build()
+    assert failed.value.reason == "image.registry_sign_in"
+
+
 @pytest.mark.parametrize(
     ("end", "reason"),
-    [("Timeout", "image.builder_timeout"), ("Canceled", "image.build_canceled")],
+    [
+        ("Timeout", "image.builder_timeout"),
+        ("Canceled", "image.build_canceled"),
+        ("Error", "image.builder_failed"),
+    ],
 )
 def test_a_run_that_was_ended_says_so(works: Works, end: str, reason: str) -> None:
     works.acr.end = end
@@ -230,9 +242,55 @@ def test_a_run_that_was_ended_says_so(works: Works, end: str, reason: str) -> No
 
 def test_a_run_that_ends_well_without_an_image_is_a_failure(works: Works) -> None:
     works.acr._build = lambda run: None  # type: ignore[method-assign]
-    with pytest.raises(PermanentError) as failed:
+    with pytest.raises(TemporaryError) as failed:
         works.build()
     assert failed.value.reason == "image.push_failed"
+    assert sum(works.slept) >= 60
+
+
+def test_a_replica_that_has_the_image_a_little_later_is_waited_for(works: Works) -> None:
+    works.acr.replica_looks = 4
+    assert works.builder().build(works.context()).built
+
+
+def test_a_run_that_is_not_found_for_a_moment_goes_on(works: Works) -> None:
+    works.acr.forgets = 3
+    assert works.build()
+    works.acr.images.clear()
+    works.acr.forgets = 1000
+    with pytest.raises(TemporaryError) as lost:
+        works.build()
+    assert lost.value.reason == "image.builder_failed"
+
+
+def test_two_models_of_the_same_content_are_two_images_with_a_run_each(works: Works) -> None:
+    with pytest.raises(Killed):
+        works.builder().build(works.context(), dying_at("Step 1/2"))
+    works.acr.images.clear()
+    other = replace(works.context(), name="churn")
+    assert "/weir/churn:" in works.builder().build(other).digest
+    assert works.scheduled() == 2
+
+
+def test_a_registry_with_permissions_by_repository_builds_in_the_callers_name(
+    works: Works,
+) -> None:
+    works.acr.by_repository = True
+    assert works.build()
+    works.acr.may_pull = False
+    with pytest.raises(PermanentError) as refused:
+        works.build()
+    assert '"Container Registry Repository Writer"' in refused.value.remedy
+
+
+def test_an_answer_that_tells_a_place_and_no_run_is_followed(works: Works) -> None:
+    works.acr.tells_by_location = True
+    assert works.build()
+
+
+def test_a_folder_for_notes_that_is_none_fails_no_build(works: Works) -> None:
+    (works.folder / "runs").write_text("a file")
+    assert works.build()
 
 
 def test_an_image_that_another_builder_pushed_meanwhile_counts(works: Works) -> None:
@@ -297,6 +355,7 @@ def test_no_permission_of_a_link_reaches_words_or_files(works: Works) -> None:
     works.azure.fail("/blobs/source", 403, "AuthenticationFailed")
     with pytest.raises(WeirError) as refused:
         works.build()
+    assert refused.value.reason == "azure.upload_refused"
     works.build()
     written = [path.read_text() for path in (works.folder / "runs").rglob("*")]
     told = "\n".join([str(refused.value), repr(refused.value), *works.said, *written])

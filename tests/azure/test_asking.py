@@ -78,6 +78,17 @@ def test_a_busy_service_is_asked_again_after_what_it_says(
     assert len(ids) == 1
 
 
+def test_a_netrc_is_no_login_for_azure(
+    things: Double, asking: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password planted\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert get(asking) == {"version": VERSION}
+    asking.call("GET", f"{things.base}/signed?sig=planted", "read the log")
+    assert "authorization" not in things.asked("GET", "/signed")[0].headers
+
+
 def test_a_date_says_it_as_well(things: Double, asking: Asking, slept: list[float]) -> None:
     things.fail("/things", 429, "Busy", retry_after="Fri, 01 Jan 2100 00:00:00 GMT")
     with pytest.raises(AzureBusy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from weir.images.settings import ImageSettings
 from weir.ports import BuildContext, Image, Say, unsaid
 
 _USUAL_PLATFORM = "linux/amd64"
+_REPLICA_LOOKS = 13
+_REPLICA_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class AcrBuilder:
         image = str(plan.reference)
         if self._is_there(plan):
             return Image(image, built=False)
-        note = self._folder / f"{self._registry.target.name}-{plan.reference.tag}"
+        note = self._folder / self._key(image)
         run_id = self._noted(note)
         if run_id:
             say(f"run {run_id} of registry {self._registry.target.name} builds {image} already")
@@ -83,14 +86,25 @@ class AcrBuilder:
         run_id = run_id or self._begun(note, plan, context, say)
         run = BuildRun(self._registry, run_id, image, say)
         run.follow(self._settings.timeout_seconds, self._sleep)
-        note.unlink(missing_ok=True)
-        # Whoever built it: a tag is there when all of the image is.
-        if not self._is_there(plan):
-            raise run.failure()
-        return Image(image, built=True)
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
+        # Whoever built it: a tag is there when all of the image is. Where the registry has
+        # replicas, the one that is asked may not have it yet.
+        looks = _REPLICA_LOOKS if run.has_succeeded else 1
+        for look in range(looks):
+            if self._is_there(plan):
+                return Image(image, built=True)
+            if look < looks - 1:
+                self._sleep(_REPLICA_SECONDS)
+        raise run.failure()
 
     def retain(self, digests: Sequence[str]) -> None:
         """Nothing: a registry has rules of its own for what it keeps."""
+
+    def _key(self, image: str) -> str:
+        """Of the note about ``image``: no two images and no two registries share one."""
+        whole = f"{self._registry.target}|{image}".lower()
+        return hashlib.sha256(whole.encode()).hexdigest()[:24]
 
     def _planned(self, context: BuildContext) -> PlannedImage:
         settings = self._settings
@@ -121,6 +135,7 @@ class AcrBuilder:
             platform=self._settings.platform or _USUAL_PLATFORM,
             timeout_seconds=self._settings.timeout_seconds,
             agent_pool=self._settings.agent_pool,
+            by_caller=self._registry.has_repository_permissions,
         )
         with asked_for(work_of(self._registry, str(reference)), say):
             run_id = self._tasks.schedule(request).run_id

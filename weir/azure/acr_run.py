@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from weir.azure.acr_tasks import AcrTasks, Run
+from weir.azure.acr_tasks import FORGOTTEN, AcrTasks, Run
 from weir.azure.blobs import GrowingText
 from weir.azure.container_registry import ContainerRegistry
 from weir.azure.operations import Look, Work, follow
 from weir.errors import PermanentError, TemporaryError, WeirError
-from weir.images.failures import build_failure, quoted, shown
+from weir.images.failures import build_failure, push_failure, quoted, shown
 from weir.ports import Say
 
 POLL_SECONDS = 3.0
@@ -22,6 +22,11 @@ QUEUE_SECONDS = 1800.0
 _USUAL_MINUTES = 5
 _KEPT_LINES = 60
 _LOG_LOOKS = 10
+_MISSES = 5
+"""So often in a row a run may not be found before it counts as lost: it is read from replicas."""
+
+_PUSHING = "pushing image"
+"""What ACR Tasks print between build and push."""
 
 
 class BuildRun:
@@ -35,6 +40,7 @@ class BuildRun:
         )
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._seen = Run(run_id, "")
+        self._misses = 0
 
     def follow(
         self,
@@ -55,6 +61,10 @@ class BuildRun:
         )
         self._await_the_log(sleep)
 
+    @property
+    def has_succeeded(self) -> bool:
+        return self._seen.status == "Succeeded"
+
     def failure(self) -> WeirError:
         """Why there is no image, from how it ended and what it printed last."""
         run, lines = self._seen, tuple(self._last_lines)
@@ -72,20 +82,38 @@ class BuildRun:
                 remedy="Release again to have it built.",
                 where=self._image,
             )
-        if run.status == "Succeeded":
-            return PermanentError(
+        if run.status in (FORGOTTEN, "Error"):
+            return TemporaryError(
+                "image.builder_failed",
+                f"run {run.run_id} came to nothing in Azure ({run.message or run.status}); its last"
+                f" lines:{quoted(lines)}\n",
+                remedy="Release again to have it built.",
+                where=self._image,
+            )
+        if self.has_succeeded:
+            return TemporaryError(
                 "image.push_failed",
-                f"run {run.run_id} ended well, and the registry has no such image.",
+                f"run {run.run_id} ended well, and the registry has no such image after a minute.",
                 remedy="See whether somebody removed it: az acr task logs --registry"
                 f" {self._registry.target.name} --run-id {run.run_id}.",
                 where=self._image,
             )
+        pushing = [place for place, line in enumerate(lines) if _PUSHING in line.lower()]
+        if pushing:
+            return push_failure((*lines[pushing[-1] :], run.message), self._image)
         return build_failure((*lines, run.message), self._image)
 
     def _look(self) -> Look:
         found = self._tasks.find(self._run_id)
-        # One that the registry has forgotten comes to nothing any more.
-        self._seen = found or Run(self._run_id, "Canceled")
+        self._misses = 0 if found else self._misses + 1
+        if found is None and self._misses < _MISSES:
+            raise TemporaryError(
+                "image.builder_failed",
+                f"the registry does not know of run {self._run_id}",
+                remedy="Release again to have it built.",
+                where=self._registry.where,
+            )
+        self._seen = found or Run(self._run_id, FORGOTTEN)
         return Look(
             state=self._seen.status,
             is_over=self._seen.is_over,

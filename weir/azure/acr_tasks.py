@@ -14,9 +14,19 @@ from weir.azure.said import quoted
 from weir.errors import PermanentError
 
 VERSION = "2019-06-01-preview"
-"""Of the part of Microsoft.ContainerRegistry that runs tasks: it has no other."""
+"""Of the part of Microsoft.ContainerRegistry that runs tasks, which every cloud has."""
 
-_OVER = ("Succeeded", "Failed", "Canceled", "Error", "Timeout")
+VERSION_BY_CALLER = "2025-03-01-preview"
+"""The first in which a run may act in the name of whoever asks for it."""
+
+FORGOTTEN = "Forgotten"
+"""No status of Azure's: that of a run that it does not know any more."""
+
+_OVER = ("Succeeded", "Failed", "Canceled", "Error", "Timeout", FORGOTTEN)
+_SHORTEST_SECONDS = 300
+"""The least that a run may be given."""
+
+_LOOKS = 20
 _GONE = 404
 
 
@@ -33,6 +43,7 @@ class BuildRequest:
     """What a run is to build: an image ``name`` (REPOSITORY:TAG) of the Dockerfile in ``source``.
 
     ``platform`` is OS/ARCHITECTURE[/VARIANT]; ``agent_pool`` is the registry's own, or empty.
+    ``by_caller`` where a run may do what weir's identity may, and nothing by itself.
     """
 
     name: str
@@ -41,6 +52,7 @@ class BuildRequest:
     platform: str
     timeout_seconds: int
     agent_pool: str = ""
+    by_caller: bool = False
 
     def body(self) -> dict[str, Any]:
         parts = dict(zip(("os", "architecture", "variant"), self.platform.split("/"), strict=False))
@@ -51,9 +63,13 @@ class BuildRequest:
             "sourceLocation": self.source,
             "dockerFilePath": self.dockerfile,
             "platform": parts,
-            "timeout": self.timeout_seconds,
+            "timeout": max(_SHORTEST_SECONDS, self.timeout_seconds),
             # Bases may come from the registry itself.
-            "credentials": {"sourceRegistry": {"loginMode": "Default"}},
+            "credentials": {
+                "sourceRegistry": {"identity": "[caller]"}
+                if self.by_caller
+                else {"loginMode": "Default"}
+            },
             **({"agentPoolName": self.agent_pool} if self.agent_pool else {}),
         }
 
@@ -89,7 +105,15 @@ class AcrTasks:
     def schedule(self, request: BuildRequest) -> Run:
         """Begin a run. Asked twice, two runs build the same image."""
         answer = self._ask("POST", "/scheduleRun", "build the image", json=request.body())
-        run = _run(answer)
+        place, arm = answer.headers.get("Location", ""), self._registry.asking.cloud
+        # An answer of 202 may have no body, and tell where the run will be found.
+        for _ in range(_LOOKS):
+            run = _run(answer)
+            # The token goes to ARM alone, whatever an answer says.
+            if run.run_id or not place.startswith(f"{arm.resource_manager}/"):
+                break
+            self._registry.asking.sleep(retry_after(answer.headers) or 1.0)
+            answer = self._ask("GET", place, "read the build")
         if not run.run_id:
             raise self._unreadable(answer)
         return run
@@ -112,9 +136,9 @@ class AcrTasks:
         registry = self._registry
         return registry.asking.arm(
             method,
-            f"{registry.target}{path}",
+            path if path.startswith("https://") else f"{registry.target}{path}",
             doing,
-            version=VERSION,
+            version=VERSION_BY_CALLER if registry.has_repository_permissions else VERSION,
             where=registry.where,
             **sent,
         )

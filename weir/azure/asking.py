@@ -67,8 +67,10 @@ class Asking:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.credential, self.cloud = credential, cloud
-        self._patience_seconds, self._sleep = patience_seconds, sleep
+        self._patience_seconds, self.sleep = patience_seconds, sleep
         self._session = requests.Session()
+        # A .netrc is no login for Azure, and would go before the token.
+        self._session.auth = _unsigned
         self._session.headers["User-Agent"] = identity.USER_AGENT
 
     def arm(
@@ -104,7 +106,7 @@ class Asking:
         """
         where = where or f"host {urlsplit(address).netloc}"
         correlation_id = str(uuid.uuid4())
-        patience = Patience(self._patience_seconds, self._sleep)
+        patience = Patience(self._patience_seconds, self.sleep)
         while True:
             after_seconds = 0.0
             try:
@@ -151,6 +153,10 @@ class Asking:
             "headers": headers,
         }
         return self._session.request(method, address, allow_redirects=not scope, **options)
+
+
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _unreachable(

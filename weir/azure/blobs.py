@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from weir.azure.asking import Answer, Asking
 from weir.azure.refusals import AzureRefused
+from weir.errors import TemporaryError
 from weir.ports import Say
 
 BLOCK_BYTES = 8 << 20
@@ -95,7 +96,21 @@ class GrowingText:
 
 
 def _put(asking: Asking, address: str, params: dict[str, str], body: bytes, where: str) -> None:
-    asking.call("PUT", address, "upload the build context", where=where, params=params, data=body)
+    try:
+        asking.call(
+            "PUT", address, "upload the build context", where=where, params=params, data=body
+        )
+    except AzureRefused as refused:
+        if refused.status != _EXPIRED:
+            raise
+        # No role is missing: the address carries its own permission.
+        raise TemporaryError(
+            "azure.upload_refused",
+            f"the storage that takes build contexts refused this one: {refused.code or 403}.",
+            remedy="Its permission holds for an hour or so: send less, or from nearer. See that"
+            " this machine's clock is right, and that no network rule keeps it out; run again then.",
+            where=where,
+        ) from None
 
 
 def _decoded(line: bytes) -> str:

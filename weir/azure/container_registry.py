@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from weir.azure import roles
 from weir.azure.asking import Asking
@@ -13,7 +15,7 @@ from weir.errors import PermanentError
 from weir.images.credentials import Credentials
 from weir.images.registry import Registry
 
-VERSION = "2023-07-01"
+VERSION = "2025-11-01"
 """Of Microsoft.ContainerRegistry, for the registry itself."""
 
 SCOPE = scope("https://containerregistry.azure.net")
@@ -31,12 +33,24 @@ class ContainerRegistry:
         return f"registry {self.target.name}, resource group {self.target.resource_group}"
 
     @cached_property
-    def login_server(self) -> str:
-        """The host that images are named by. Asked once. Raises AzureRefused, AzureBusy."""
+    def _properties(self) -> Mapping[str, Any]:
         found = self.asking.arm(
             "GET", str(self.target), "read the registry", version=VERSION, where=self.where
         ).json()
-        server = found.get("properties", {}).get("loginServer")
+        return dict(found.get("properties") or {})
+
+    @property
+    def has_repository_permissions(self) -> bool:
+        """Whether roles are given by repository: AcrPull and a run's own right count nothing then.
+
+        Raises AzureRefused, AzureBusy.
+        """
+        return self._properties.get("roleAssignmentMode") == "AbacRepositoryPermissions"
+
+    @property
+    def login_server(self) -> str:
+        """The host that images are named by. Asked once. Raises AzureRefused, AzureBusy."""
+        server = self._properties.get("loginServer")
         if not isinstance(server, str) or not server:
             raise PermanentError(
                 "azure.unreadable",
@@ -63,7 +77,7 @@ class ContainerRegistry:
             return registry.find(repository, tag)
         except PermanentError as error:
             if error.reason == "image.registry_sign_in":
-                raise self._may_not_pull() from None
+                raise self._may_not_pull(error.message) from None
             raise
 
     def _credentials(self) -> Credentials:
@@ -80,17 +94,18 @@ class ContainerRegistry:
             ).json()
         except AzureRefused as refused:
             if refused.status in (401, 403):
-                raise self._may_not_pull() from None
+                raise self._may_not_pull(refused.message) from None
             raise
         return Credentials(identity_token=str(answer.get("refresh_token", "")))
 
-    def _may_not_pull(self) -> PermanentError:
+    def _may_not_pull(self, why: str) -> PermanentError:
+        role = roles.REPOSITORY_WRITER if self.has_repository_permissions else roles.ACR_PULL
         return PermanentError(
             "image.registry_sign_in",
-            "the registry does not let weir's identity read its images.",
+            f"weir's identity may not read the registry's images: {why.rstrip('.')}.",
             remedy=f"Give it the role: az role assignment create --assignee OBJECT_ID --role"
-            f' "{roles.ACR_PULL}" --scope {self.target} (it may take some minutes to hold; a'
-            " registry with repository permissions has Container Registry Repository Reader"
-            " instead).",
+            f' "{role}" --scope {self.target} (it may take some minutes to hold).'
+            " Where the words speak of an address, let this machine through the registry's network"
+            " rules.",
             where=self.where,
         )

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 ACR_PULL = "AcrPull"
 ACR_PULL_ID = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+REPOSITORY_WRITER = "Container Registry Repository Writer"
+"""Pulls and pushes where a registry has permissions by repository, which know no AcrPull."""
+
 NETWORK_CONTRIBUTOR = "Network Contributor"
 NETWORK_CONTRIBUTOR_ID = "4d97b98b-1d4f-4787-a291-c67834d212e7"
 CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"

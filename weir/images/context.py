@@ -131,12 +131,17 @@ def write_archive(prepared: Prepared, target: IO[bytes]) -> str:
     ):
         for name in prepared.folders():
             archive.addfile(_header(name, 0o755, kind=tarfile.DIRTYPE))
-        return _digest(
-            prepared,
-            lambda entry, stream: archive.addfile(
-                _header(entry.name, _mode(entry), entry.size()), stream
-            ),
-        )
+
+        def add(entry: Entry, stream: _Counted) -> None:
+            try:
+                archive.addfile(_header(entry.name, _mode(entry), entry.size()), stream)
+            except OSError as error:
+                if error.errno is None:
+                    # It has become shorter than it was a moment ago.
+                    raise _changed(str(entry.content)) from error
+                raise
+
+        return _digest(prepared, add)
 
 
 def check_unchanged(written: str, foretold: str, context: BuildContext) -> None:

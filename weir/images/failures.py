@@ -12,6 +12,7 @@ from weir.errors import PermanentError, TemporaryError, WeirError
 from weir.spec.text import printable_line
 
 SHOWN_LINES = 12
+_LONGEST = 2000
 
 _SECRET_IN_URL = re.compile(r"://[^/\s@]+@")
 
@@ -145,7 +146,8 @@ def quoted(last_lines: Sequence[str]) -> str:
 
 def shown(line: str) -> str:
     """A builder's line as it may be shown and kept, without logins in addresses."""
-    return _SECRET_IN_URL.sub("://…@", printable_line(line).rstrip())
+    found = _SECRET_IN_URL.sub("://…@", printable_line(line).rstrip())
+    return found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
 
 
 def _explained(

@@ -48,6 +48,21 @@ def test_the_same_content_gives_the_same_bytes_wherever_and_whenever_it_was_writ
     assert write_archive(there, io.BytesIO()) == digest(there)
 
 
+class Shrinking(Entry):
+    """A file that is shorter when it is read than it was when it was looked at."""
+
+    def size(self) -> int:
+        return super().size() + 1
+
+
+def test_a_file_that_shrinks_while_it_is_packed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_text("w")
+    with pytest.raises(TemporaryError) as changed:
+        archive_of(Prepared((Shrinking("source/weights", path),)))
+    assert (changed.value.reason, changed.value.where) == ("image.source_changed", str(path))
+
+
 @given(TREES, TREES)
 def test_other_content_has_another_digest(
     one: dict[str, tuple[bytes, bool]], other: dict[str, tuple[bytes, bool]]
