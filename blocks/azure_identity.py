@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr, model_validator
 
 if TYPE_CHECKING:
     from weir.azure.identity import Identity
@@ -39,6 +39,15 @@ class AzureIdentity(Block):
     token_file: str = Field(
         default="", description="For workload-identity; the pod's own when empty."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_its_type(cls, given: Any) -> Any:
+        """Prefect writes the type of a block beside its fields where another block holds it."""
+        key = "block_type_slug"
+        if isinstance(given, dict) and given.get(key) == cls.get_block_type_slug():
+            return {name: value for name, value in given.items() if name != key}
+        return given
 
     def identity(self) -> Identity:
         from weir.azure.identity import Identity, SignIn
