@@ -66,6 +66,8 @@ class Acr:
     """What a run prints."""
     end: str = "Succeeded"
     """What the next runs come to."""
+    retry_after: str = ""
+    """What the answer to a look at a run asks for; nothing when empty."""
     may_pull: bool = True
     by_repository: bool = False
     """Roles are given by repository, and a run may do what its caller may."""
@@ -158,7 +160,8 @@ class Acr:
             if run_id not in self.runs or self.forgets >= 0:
                 raise Refuse(404, "ResourceNotFound", f"The run {run_id} was not found.")
             self._advance(self.runs[run_id])
-            return Reply(json=self._body(run_id))
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return Reply(json=self._body(run_id), headers=headers)
 
     @route("POST", _REGISTRY + r"/runs/([^/]+)/listLogSasUrl")
     def log_link(self, request: Request, group: str, name: str, run_id: str) -> Reply:

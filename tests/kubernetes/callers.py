@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Protocol
 
 from kubernetes import client
 
@@ -29,14 +30,27 @@ from weir.kubernetes.route_manifests import split_of
 TICK_SECONDS = 0.05
 
 
+class Journal(Protocol):
+    """Where it is written what became of requests."""
+
+    def ensure(self, pod: Object) -> None:
+        """The pod may be written of."""
+
+    def write(self, pod: Object, version: str, failed: bool) -> None: ...
+
+
 @dataclass
 class Callers:
-    """``rate`` requests a second to ``endpoint``; a version fails the share in ``failing``."""
+    """``rate`` requests a second to ``endpoint``; a version fails the share in ``failing``.
+
+    They are written to ``journal``; without one, to the logs of the pods' guards.
+    """
 
     endpoint: str
     rate: float = 400
     failing: Mapping[str, float] = field(default_factory=dict)
     sent: Counter[str] = field(default_factory=Counter)
+    journal: Journal | None = None
 
     @contextmanager
     def calling(self, place: Place, folder: Path) -> Iterator[None]:
@@ -46,9 +60,9 @@ class Callers:
             Following(place.admin, ROUTE, labels={names.ENDPOINT: self.endpoint}) as routes,
             Following(place.admin, POD, labels={names.ENDPOINT: self.endpoint}) as pods,
         ):
-            logs = PodLogs(place, folder)
+            journal = self.journal or PodLogs(place, folder)
             thread = threading.Thread(
-                target=self._call, args=(routes, pods, logs, ended), daemon=True
+                target=self._call, args=(routes, pods, journal, ended), daemon=True
             )
             thread.start()
             try:
@@ -58,7 +72,7 @@ class Callers:
                 thread.join(10)
 
     def _call(
-        self, routes: Following, pods: Following, logs: PodLogs, ended: threading.Event
+        self, routes: Following, pods: Following, journal: Journal, ended: threading.Event
     ) -> None:
         chance = random.Random(1)
         debt, before = 0.0, time.monotonic()
@@ -70,7 +84,7 @@ class Callers:
             split = None if route is None else split_of(self.endpoint, route)
             ready = [pod for pod in pods.objects() if _version(pod) and _is_ready(pod)]
             for pod in ready:
-                logs.ensure(pod)
+                journal.ensure(pod)
             if split is None:
                 continue
             names_, weights = zip(*split.hundredths.items(), strict=True)
@@ -78,7 +92,7 @@ class Callers:
                 serving = [pod for pod in ready if _version(pod) == version]
                 if serving:
                     failed = chance.random() < self.failing.get(version, 0)
-                    logs.write(chance.choice(serving), version, failed)
+                    journal.write(chance.choice(serving), version, failed)
                     self.sent[version] += 1
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from blocks import KubernetesCluster
+from blocks.cluster import ClusterBlock
 from tests.integration.lab import REPOSITORY, WEIR, Finished, Lab
 from tests.kubernetes import at_hand
 from tests.kubernetes.at_hand import Place
@@ -33,17 +35,18 @@ QUICK: Mapping[str, Any] = {
 
 _SAVE = """
 import json, sys
-from blocks import KubernetesCluster
-KubernetesCluster(**json.load(sys.stdin)).save(sys.argv[1], overwrite=True)
+import blocks
+getattr(blocks, sys.argv[1])(**json.load(sys.stdin)).save(sys.argv[2], overwrite=True)
 """
 
 
 class Site:
     """``place`` as a saved platform; ``weir`` runs there."""
 
-    def __init__(self, lab: Lab, place: Place, name: str) -> None:
+    def __init__(self, lab: Lab, place: Place, kind: str, name: str) -> None:
+        """``kind`` is the slug of the block's type."""
         self._lab, self.place = lab, place
-        self.platform = f"weir-kubernetes-cluster/{name}"
+        self.platform = f"{kind}/{name}"
         self.state = KubernetesState(place.api())
         self._files = lab.work / name
         self._files.mkdir()
@@ -89,9 +92,24 @@ class Site:
         return "" if found is None else str(split_of("fraud", found))
 
 
+def by_kubeconfig(place: Place) -> dict[str, Any]:
+    """How a block KubernetesCluster finds its cluster."""
+    return {"kubeconfig_text": place.access.kubeconfig_text}
+
+
 @contextmanager
-def site(lab: Lab, folder: Path, callers: Callers | None = None, **settings: Any) -> Iterator[Site]:
-    """A namespace of its own as a platform, with ``callers`` calling until the block ends."""
+def site(
+    lab: Lab,
+    folder: Path,
+    callers: Callers | None = None,
+    block: type[ClusterBlock] = KubernetesCluster,
+    reached: Callable[[Place], dict[str, Any]] = by_kubeconfig,
+    **settings: Any,
+) -> Iterator[Site]:
+    """A namespace of its own as a platform, with ``callers`` calling until the block ends.
+
+    ``reached`` gives the fields of ``block`` that say which cluster it is.
+    """
     at_hand.require_played_nodes()
     with scoring_server() as port:
         chosen = {
@@ -101,21 +119,17 @@ def site(lab: Lab, folder: Path, callers: Callers | None = None, **settings: Any
         }
         with at_hand.place(**chosen) as place:
             name = place.namespace
-            block = {
-                "kubeconfig_text": place.access.kubeconfig_text,
-                "namespace": place.namespace,
-                **chosen,
-            }
+            fields = {**reached(place), "namespace": place.namespace, **chosen}
             environment = lab.environment(PREFECT_API_URL=lab.server.api)
             subprocess.run(
-                [sys.executable, "-c", _SAVE, name],
-                input=json.dumps(block),
+                [sys.executable, "-c", _SAVE, block.__name__, name],
+                input=json.dumps(fields),
                 env=environment,
                 cwd=REPOSITORY,
                 text=True,
                 check=True,
             )
-            made = Site(lab, place, name)
+            made = Site(lab, place, str(block._block_type_slug), name)
             if callers is None:
                 yield made
                 return
