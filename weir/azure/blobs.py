@@ -108,7 +108,7 @@ def _put(asking: Asking, address: str, params: dict[str, str], body: bytes, wher
             "azure.upload_refused",
             f"the storage that takes build contexts refused this one: {refused.code or 403}.",
             remedy="Its permission holds for an hour or so: send less, or from nearer. See that"
-            " this machine's clock is right, and that no network rule keeps it out; run again then.",
+            " this machine's clock is right, and that no network rule keeps it out; run again.",
             where=where,
         ) from None
 
