@@ -95,6 +95,7 @@ class ClusterBlock(PlatformBlock, ABC):
     )
     collector: str = Field(
         default="",
+        pattern=r"^(([^\s/:]+|\[[0-9a-fA-F:]+\]):\d+)?$",
         description="host:port of an OpenTelemetry collector (OTLP over HTTP) for the guards.",
     )
     token_issuer: str = Field(

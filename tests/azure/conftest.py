@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.azure.acr import Acr
 from tests.azure.aks import GROUP, SUBSCRIPTION
 from tests.azure.aks import Aks as AksDouble
 from tests.azure.double import Double
@@ -106,4 +107,5 @@ class Site:
 
 @pytest.fixture
 def site(azure: Double, aks: AksDouble, inside: Inside, slept: list[float]) -> Site:
+    azure.serve(Acr(azure.directory))
     return Site(azure, aks, inside, slept)

@@ -184,7 +184,8 @@ def test_whoever_stops_waiting_is_told_what_goes_on_and_how_to_stop_it(works: Wo
 
     with pytest.raises(KeyboardInterrupt):
         works.builder().build(works.context(), stop)
-    assert "az acr task cancel-run --registry models --run-id ca1" in works.said[-1]
+    assert "az acr task cancel-run --registry models --subscription" in works.said[-1]
+    assert "--run-id ca1" in works.said[-1]
 
 
 @pytest.mark.parametrize(

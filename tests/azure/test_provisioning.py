@@ -300,6 +300,15 @@ def test_nodes_may_pull_from_the_registry(site: Site) -> None:
     assert len(site.azure.asked("PUT", "roleAssignments")) == 1
 
 
+def test_a_registry_that_is_not_there_is_told_before_a_cluster_is_made(site: Site) -> None:
+    clusters = site.clusters(PLAN, registry=REGISTRY.replace("models", "modles"))
+    for begin in (clusters.begin, clusters.ensure):
+        with pytest.raises(AzureRefused, match="modles") as refused:
+            begin(site.said.append)
+        assert refused.value.reason == "azure.resource_missing"
+    assert site.puts() == 0
+
+
 def test_a_role_that_weir_may_not_give_comes_with_the_command(site: Site) -> None:
     site.aks.there_is("prod")
     site.aks.may_grant = False

@@ -13,6 +13,7 @@ from typing import Protocol
 import pytest
 import yaml
 
+from tests.azure.acr import Acr
 from tests.azure.aks import GROUP, REGION, REGISTRY, Aks
 from tests.azure.conftest import Site
 from tests.azure.double import Double
@@ -118,6 +119,7 @@ class Azure:
         aks, inside = Aks(azure.ca_bundle), Inside(azure.directory)
         azure.serve(aks)
         azure.serve(inside)
+        azure.serve(Acr(azure.directory))
         self.site = Site(azure, aks, inside, [])
 
     def open(self) -> Clusters:

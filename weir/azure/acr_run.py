@@ -144,7 +144,8 @@ class BuildRun:
 
 def work_of(registry: ContainerRegistry, image: str, run_id: str = "") -> Work:
     """The build, for whoever stops waiting. Without ``run_id`` it may not have begun."""
-    of = f"--registry {registry.target.name}"
+    target = registry.target
+    of = f"--registry {target.name} --subscription {target.subscription_id}"
     known = f"{of} --run-id {run_id or 'RUN'}"
     return Work(
         doing=f"build {image}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from weir.errors import UserError
@@ -95,5 +96,13 @@ def cloud_of(name: str, addresses: Mapping[str, str], ca_bundle: str = "") -> Cl
                 remedy="Give it as https://HOST, or leave it empty.",
                 where=field,
             )
+    if ca_bundle and not Path(ca_bundle).expanduser().is_file():
+        raise UserError(
+            "azure.cloud",
+            f"there is no file of certificates {ca_bundle}.",
+            remedy="Correct ca_bundle in the platform block, or leave it empty.",
+            where="ca_bundle",
+        )
     is_known = "authority" not in given
-    return replace(chosen, **given, is_known=is_known, ca_bundle=ca_bundle)
+    trusted = str(Path(ca_bundle).expanduser()) if ca_bundle else ""
+    return replace(chosen, **given, is_known=is_known, ca_bundle=trusted)

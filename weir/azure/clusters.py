@@ -11,8 +11,10 @@ from weir.azure.aks import Aks
 from weir.azure.cluster_body import subnet_id
 from weir.azure.cluster_differences import differences
 from weir.azure.cluster_plan import Bounds, ClusterPlan, require_enough
+from weir.azure.container_registry import ContainerRegistry
 from weir.azure.managed_cluster import CREATED, Found, Pool
 from weir.azure.provisioning import Provisioning, pool_of
+from weir.azure.refusals import AzureRefused
 from weir.azure.resource_ids import ResourceId
 from weir.azure.role_grants import Grant
 from weir.errors import PermanentError, TemporaryError, UserError, WeirError
@@ -87,6 +89,7 @@ class AzureClusters:
         if self._is_fit:
             self._inside.ensure(say)
         else:
+            self._require_registry()
             found, has_waited = self.provisioning.ensure(say)
             self.ensure_grants(found, say)
             self._settle(found, say, SETTLING_SECONDS if has_waited else 0.0)
@@ -96,8 +99,10 @@ class AzureClusters:
     def begin(self, say: Say = unsaid) -> Found | None:
         """Have Azure begin with what ``ensure`` would have it do, and do not wait.
 
-        Returns the cluster where nothing is to be waited for.
+        Returns the cluster where nothing is to be waited for. Raises AzureRefused
+        ``azure.resource_missing`` for a registry that is not there, before anything is made.
         """
+        self._require_registry()
         return self.provisioning.begin(say)
 
     def scale(
@@ -155,6 +160,16 @@ class AzureClusters:
                 )
             )
         return needed
+
+    def _require_registry(self) -> None:
+        """Half an hour later it would be too late to say so."""
+        if self.wanted.registry is None:
+            return
+        try:
+            _ = ContainerRegistry(self.aks.asking, self.wanted.registry).login_server
+        except AzureRefused as refused:
+            if refused.reason != "azure.role_missing":
+                raise
 
     def _yet_to_be(self) -> Found:
         """The cluster before it is made, whose identities nobody knows yet."""

@@ -113,22 +113,27 @@ _ALIASES: Mapping[str, str] = {
 SIGN_IN: Mapping[str, Known] = {
     "AADSTS7000222": Known(
         "azure.secret_expired",
-        "Make a new client secret (az ad app credential reset --id APPLICATION) and save it in the"
-        " block.",
+        "Make a new client secret (az ad app credential reset --id APPLICATION) and give it where"
+        " the old one was: in the block's identity, or in AZURE_CLIENT_SECRET.",
     ),
     "AADSTS7000215": Known(
         "azure.secret_wrong",
-        "Save the secret's value in the block; its id is something else.",
+        "Correct it in the block's identity, or in AZURE_CLIENT_SECRET: it is the secret's value,"
+        " not its id.",
     ),
     "AADSTS700016": Known(
         "azure.application_unknown",
         "Correct client_id and tenant_id: the tenant has no such application.",
     ),
-    "AADSTS90002": Known("azure.tenant_wrong", "Correct tenant_id: there is no such tenant."),
-    "AADSTS900023": Known("azure.tenant_wrong", "Correct tenant_id: there is no such tenant."),
+    "AADSTS90002": Known(
+        "azure.tenant_wrong", "Correct tenant_id (or AZURE_TENANT_ID): there is no such tenant."
+    ),
+    "AADSTS900023": Known(
+        "azure.tenant_wrong", "Correct tenant_id (or AZURE_TENANT_ID): there is no such tenant."
+    ),
     # What the identity library says of an authority that knows of no such tenant.
     "Unable to get authority configuration": Known(
-        "azure.tenant_wrong", "Correct tenant_id: there is no such tenant."
+        "azure.tenant_wrong", "Correct tenant_id (or AZURE_TENANT_ID): there is no such tenant."
     ),
     "AADSTS700027": Known(
         "azure.certificate_wrong",

@@ -244,7 +244,10 @@ class Provisioning:
 
     def _work(self, verb: str, minutes: int) -> Work:
         target = self._aks.target
-        there = f"--name {target.name} --resource-group {target.resource_group}"
+        there = (
+            f"--name {target.name} --resource-group {target.resource_group} --subscription"
+            f" {target.subscription_id}"
+        )
         return Work(
             doing=f"{verb} the cluster",
             where=self._aks.where,

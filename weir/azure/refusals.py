@@ -97,6 +97,10 @@ def not_signed_in(message: str, where: str, *, is_unavailable: bool = False) -> 
                 remedy=known.remedy,
                 where=where,
             )
+    # The chain of the environment's ways to sign in quotes each of them, at length.
+    if message.startswith("DefaultAzureCredential failed"):
+        is_unavailable = True
+        words = "neither variables, a workload's or a managed identity, nor az login give one"
     if "AADSTS" not in message and not is_unavailable and _is_network(message):
         return TemporaryError(
             "azure.sign_in_unreachable",

@@ -103,14 +103,14 @@ def create(
     present = saved_clusters.look_for(name)
     named = {} if present is not None or in_file.get("resource_id") else {"cluster_name": name}
     usual = {} if present is not None else {"create_namespace": True}
-    block = saved_clusters.changed(name, present, {**usual, **named, **in_file, **fields}, plan)
-    if block.create is None:
+    if "location" not in plan and (present is None or present.create is None):
         raise UserError(
             "cluster.location",
             "a new cluster needs a location.",
             remedy="Give --location, or attach one that is there: weir cluster attach.",
             where="--location",
         )
+    block = saved_clusters.changed(name, present, {**usual, **named, **in_file, **fields}, plan)
     _bring_about(name, block, no_wait=no_wait)
 
 
@@ -154,7 +154,10 @@ def attach(
         load_balancer_subnet=load_balancer_subnet,
     )
     present = saved_clusters.look_for(name)
-    block = saved_clusters.changed(name, present, {**options.read_file(file), **fields}, {})
+    in_file = options.read_file(file)
+    is_named = present is not None or resource_id or in_file.get("resource_id")
+    named = {} if is_named else {"cluster_name": name}
+    block = saved_clusters.changed(name, present, {**named, **in_file, **fields}, {})
     _bring_about(name, block.model_copy(update={"create": None}), no_wait=no_wait)
 
 

@@ -107,6 +107,8 @@ def read_file(path: Path | None) -> dict[str, Any]:
         raise _unreadable(path, "it is no YAML") from None
     if not isinstance(found, dict):
         raise _unreadable(path, "it holds no fields")
+    if not isinstance(found.get("create") or {}, dict):
+        raise _unreadable(path, "its field create holds no fields, such as location")
     return found
 
 

@@ -137,7 +137,7 @@ def _invalid(error: Any) -> UserError:
     return UserError(
         "cluster.fields",
         f"{'; '.join(wrong)}.",
-        remedy="Correct the option or the field of --file; docs/azure.md has them all.",
+        remedy="Correct the option, or the field of --file.",
         where="cluster",
     )
 
