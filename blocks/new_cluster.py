@@ -71,7 +71,8 @@ class NewCluster(BaseModel):
         """Raises UserError ``cluster.network`` for half a network."""
         gpu = self.gpu
         return ClusterPlan(
-            location=self.location,
+            # "West Europe" is what people see, and westeurope what services compare with.
+            location=self.location.lower().replace(" ", ""),
             agent_count=self.agent_count,
             vm_size=self.vm_size,
             cluster_purpose=self.cluster_purpose,

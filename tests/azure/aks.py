@@ -129,7 +129,11 @@ class Aks:
             if present is not None and request.headers.get("if-none-match") == "*":
                 raise Refuse(412, "PreconditionFailed", "The resource exists already.")
             self._require_idle(key)
+            tag = request.headers.get("if-match", "").strip('"')
+            if tag and present is not None and tag != present.get("eTag"):
+                raise Refuse(412, "EtagMismatch", "The etag does not match.")
             cluster = request.json()
+            cluster |= {"eTag": str(uuid.uuid4())}
             cluster |= {"id": request.path, "name": name}
             cluster["systemData"] = {"createdAt": "2026-11-26T08:00:00Z"}
             cluster["properties"]["provisioningState"] = "Creating"
@@ -169,6 +173,12 @@ class Aks:
         key = self._key(group, name)
         self._require_idle(key)
         wanted, there = request.json()["properties"], self._pool(key, pool)
+        if wanted.get("enableAutoScaling") and wanted["count"] != there["count"]:
+            low, high = wanted["minCount"], wanted["maxCount"]
+            if low <= there["count"] <= high:
+                raise Refuse(
+                    400, "InvalidParameter", "Cannot manually scale and enable the autoscaler."
+                )
         if wanted["vmSize"] != there["vmSize"]:
             raise Refuse(400, "PropertyChangeNotAllowed", "Changing 'vmSize' is not allowed.")
         cluster = self._found(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -259,6 +260,36 @@ def test_a_cluster_that_failed_is_made_again_as_planned(site: Site) -> None:
     assert site.clusters(PLAN).ensure(site.said.append).ready
     assert site.puts() == 2
     assert any("once more" in one for one in site.said)
+
+
+def test_what_others_added_to_a_failed_cluster_stays_when_it_is_made_again(site: Site) -> None:
+    site.clusters(PLAN).ensure()
+    cluster = site.aks.clusters["ml", "prod"]
+    cluster["tags"]["cost-center"] = "42"
+    cluster["properties"]["autoUpgradeProfile"] = {"upgradeChannel": "patch"}
+    cluster["properties"]["provisioningState"] = "Failed"
+    seen = cluster["eTag"]
+    assert site.clusters(PLAN).ensure(site.said.append).ready
+    again = site.azure.asked("PUT", "managedClusters/[^/]+$")[-1]
+    assert again.json()["tags"]["cost-center"] == "42"
+    assert again.json()["properties"]["autoUpgradeProfile"] == {"upgradeChannel": "patch"}
+    assert again.headers["if-match"].strip('"') == seen
+
+
+def test_what_a_young_cluster_brings_along_is_waited_for_by_whoever_comes(site: Site) -> None:
+    site.inside.classes_after = 2
+    made = site.aks.there_is("prod")
+    made["systemData"] = {"createdAt": datetime.now(UTC).isoformat()}
+    made["properties"]["ingressProfile"] = {"gatewayAPI": {"installation": "Standard"}}
+    assert site.clusters().ensure(site.said.append).ready
+    assert site.slept
+
+
+def test_a_policy_that_denies_is_no_missing_role(site: Site) -> None:
+    site.azure.fail("managedClusters/prod$", 403, "RequestDisallowedByPolicy", method="PUT")
+    with pytest.raises(AzureRefused) as refused:
+        site.clusters(PLAN).ensure()
+    assert refused.value.reason == "azure.policy_denied"
 
 
 def test_somebody_elses_failed_cluster_is_never_made_again(site: Site) -> None:

@@ -79,24 +79,39 @@ class Aks:
                 return None
             raise
 
-    def create(self, cluster: models.ManagedCluster, *, is_new: bool = True) -> Operation | None:
-        """Have it made; None when somebody else made it in between.
-
-        Without ``is_new`` Azure is told again what to make of the one that is there.
-        """
-        condition = {"match_condition": MatchConditions.IfMissing} if is_new else {}
+    def create(self, cluster: models.ManagedCluster) -> Operation | None:
+        """Have it made; None when somebody else made it in between."""
         try:
             with self._asking("create the cluster") as headers:
                 return self._begun(
                     self._client.managed_clusters.begin_create_or_update,
                     parameters=cluster,
                     headers=headers,
-                    **condition,
+                    match_condition=MatchConditions.IfMissing,
                 )
         except AzureRefused as refused:
-            if is_new and refused.status == _CHANGED:
+            if refused.status == _CHANGED:
                 return None
             raise
+
+    def reconcile(self) -> Operation:
+        """Have Azure try again what it failed at: it is told of the cluster as it tells of it.
+
+        Tags and settings of others stay. Raises AzureRefused where it changes meanwhile.
+        """
+        with self._asking("create the cluster") as headers:
+            found = self._client.managed_clusters.get(**self._there, headers=headers)
+            unchanged = (
+                {"etag": found.e_tag, "match_condition": MatchConditions.IfNotModified}
+                if found.e_tag
+                else {}
+            )
+            return self._begun(
+                self._client.managed_clusters.begin_create_or_update,
+                parameters=found,
+                headers=headers,
+                **unchanged,
+            )
 
     def start(self) -> Operation:
         with self._asking("start the cluster") as headers:
@@ -120,7 +135,8 @@ class Aks:
             )
             given = found.properties
             assert given is not None
-            given.count = count
+            # Azure takes no other number together with an autoscaler, which chooses it itself.
+            given.count = count if autoscale is None else autoscale.nearest(given.count or count)
             given.enable_auto_scaling = autoscale is not None
             given.min_count = autoscale.minimum if autoscale else None
             given.max_count = autoscale.maximum if autoscale else None

@@ -48,6 +48,10 @@ class Bounds:
     def __str__(self) -> str:
         return f"{self.minimum} to {self.maximum}"
 
+    def nearest(self, count: int) -> int:
+        """The number between them that is nearest to ``count``."""
+        return max(self.minimum, min(self.maximum, count))
+
 
 @dataclass(frozen=True)
 class GpuPool:

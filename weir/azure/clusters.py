@@ -24,6 +24,7 @@ SETTLING_SECONDS = 600.0
 """How long what a new cluster brings along may take to be there: its name in DNS, its classes."""
 
 _SETTLING_EVERY_SECONDS = 10.0
+_YOUNG_SECONDS = 3600.0
 _SETTLING = ("gateway.class_missing", "kubernetes.no_gateway_api")
 
 
@@ -92,7 +93,8 @@ class AzureClusters:
             self._require_registry()
             found, has_waited = self.provisioning.ensure(say)
             self.ensure_grants(found, say)
-            self._settle(found, say, SETTLING_SECONDS if has_waited else 0.0)
+            is_new = has_waited or _is_young(found)
+            self._settle(found, say, SETTLING_SECONDS if is_new else 0.0)
             self._is_fit = True
         return ClusterStatus(self.aks.target.name, ready=True)
 
@@ -208,6 +210,12 @@ class AzureClusters:
             " (it may take some minutes to hold).",
             where=error.where,
         )
+
+
+def _is_young(found: Found) -> bool:
+    """Whether it was begun so lately that somebody else may have waited for it, or nobody."""
+    at = found.created_at
+    return at is not None and datetime.now(UTC) - at < timedelta(seconds=_YOUNG_SECONDS)
 
 
 def _told(grant: Grant) -> str:

@@ -54,6 +54,11 @@ CODES: Mapping[str, Known] = {
         "Choose a service_cidr, with dns_service_ip inside it, that no subnet of the virtual"
         " network overlaps.",
     ),
+    "PodCidrOverlap": Known(
+        "azure.cidr_overlap",
+        "Choose a virtual network whose ranges leave out 10.244.0.0/16: pods have their addresses"
+        " there.",
+    ),
     "NameTaken": Known("azure.name_taken", "Choose another name."),
     "OperationNotAllowed": Known(
         "azure.busy_resource", "Wait until the operation under way has ended, then run again."
@@ -89,7 +94,7 @@ _ALIASES: Mapping[str, str] = {
     "VMSizeNotSupported": "SkuNotAvailable",
     "AvailabilityZoneNotSupported": "SkuNotAvailable",
     "ServiceCidrOverlapExistingSubnetsCidr": "ServiceCidrOverlap",
-    "PodCidrOverlapExistingSubnetsCidr": "ServiceCidrOverlap",
+    "PodCidrOverlapExistingSubnetsCidr": "PodCidrOverlap",
     "ServiceCidrConflict": "ServiceCidrOverlap",
     "AllocationFailed": "AKSCapacityError",
     "ZonalAllocationFailed": "AKSCapacityError",

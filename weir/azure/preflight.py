@@ -28,12 +28,12 @@ def require_possible(aks: Aks, plan: ClusterPlan, say: Say) -> None:
     require_valid(plan)
     sizes = _sizes(aks, plan.location, say)
     vcpus = 0
-    for field, vm_size, _, _ in plan.pools:
+    for place, (field, vm_size, _, _) in enumerate(plan.pools):
         where = field.replace("agent_count", "vm_size")
         count = vm_sizes.vcpus_by_name(vm_size)
         if sizes is not None:
             count = vm_sizes.require(sizes, vm_size, plan.location, plan.zones, where).vcpus
-        vcpus = vcpus or count
+        vcpus = count if place == 0 else vcpus
     if vcpus:
         require_enough(plan, vcpus)
         if told := advice(plan, vcpus):

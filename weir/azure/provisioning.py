@@ -199,16 +199,13 @@ class Provisioning:
     def _is_made_again(self, found: Found, say: Say) -> bool:
         """Whether Azure is told once more to make a cluster that it failed to make as planned."""
         error = found.error or Said(found.state, "without words")
-        plan = self._plan
-        if plan is None or not self._may_be_made_again(found):
+        if not self._may_be_made_again(found):
             say(f"what Azure last did to {found.name} failed ({error}); going on with what it is")
             return False
         if self.under_way is not None:
             raise operation_failed(error, self.under_way.doing, self._aks.where)
         say(f"having Azure make {found.name} once more, which failed before ({error})")
-        wanted = body(plan, self._aks.target, found.tags[CREATED])
-        again = partial(self._aks.create, wanted, is_new=False)
-        self._ask("create", CREATE_MINUTES, again, say)
+        self._ask("create", CREATE_MINUTES, self._aks.reconcile, say)
         return True
 
     def _look(self) -> Look:

@@ -55,9 +55,10 @@ def refusal(
             after_seconds=after_seconds,
         )
     is_about_the_token = said.code.startswith("InvalidAuthentication")
-    if said.code in _ROLES or (status == 403 and not is_about_the_token):
-        return _as_refused(_role_missing(said, doing, where, told), said, status)
     known = known_code(said)
+    is_a_role = status == 403 and not is_about_the_token and known is None
+    if said.code in _ROLES or is_a_role:
+        return _as_refused(_role_missing(said, doing, where, told), said, status)
     if known is None and (status == 401 or is_about_the_token):
         known = Known(
             "azure.unauthorized",

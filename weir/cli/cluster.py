@@ -18,6 +18,7 @@ from weir.errors import UserError
 if TYPE_CHECKING:
     from blocks import AzureCluster
     from weir.azure.clusters import AzureClusters
+    from weir.azure.managed_cluster import Found
 
 app = typer.Typer(
     name="cluster",
@@ -223,7 +224,7 @@ def scale(
     if not no_wait:
         with told_what_is_awaited() as say:
             clusters.provisioning.await_settled(say)
-    now = f"{agent_count} nodes" + (f", autoscaler {bounds}" if bounds else "")
+    now = f"autoscaler {bounds}" if bounds else f"{agent_count} nodes"
     out.print(f"{name}: {now} (was {was}){'; weir cluster wait ' + name if no_wait else ''}")
 
 
@@ -271,9 +272,13 @@ def _bring_about(name: str, block: AzureCluster, *, no_wait: bool) -> None:
     """The cluster is begun, saved, and waited for."""
     clusters = block.clusters()
     with told_what_is_awaited() as say:
+        # Before it is started: what differs is left as it is.
+        present = clusters.aks.find()
+        if present is not None and present.is_settled:
+            _require_same(name, clusters, present)
         found = clusters.begin(say)
-    if found is not None and (lines := clusters.differences(found)):
-        raise differs(name, lines)
+    if found is not None:
+        _require_same(name, clusters, found)
     saved_clusters.save(block, name)
     if found is None:
         _tell_begun(clusters)
@@ -286,6 +291,12 @@ def _bring_about(name: str, block: AzureCluster, *, no_wait: bool) -> None:
     for line in clusters.differences(made) if made is not None else ():
         out.print(escape(f"{name} is not as planned: {line}"))
     _tell_ready(name)
+
+
+def _require_same(name: str, clusters: AzureClusters, found: Found) -> None:
+    """Raises UserError ``cluster.differs``."""
+    if lines := clusters.differences(found):
+        raise differs(name, lines)
 
 
 def _tell_begun(clusters: AzureClusters) -> None:
@@ -306,9 +317,9 @@ def _save_scaled(
 ) -> None:
     """The plan says what is wanted from now on."""
     plan = block.create
-    if plan is None:
+    if plan is None or (gpu and plan.gpu is None):
         return
     change: dict[str, Any] = {"agent_count": count, "autoscale": bounds}
-    if gpu and plan.gpu is not None:
+    if gpu and plan.gpu:
         change = {"gpu": {"vm_size": plan.gpu.vm_size, **change}}
     saved_clusters.save(saved_clusters.changed(name, block, {}, change), name)
