@@ -139,7 +139,8 @@ def test_somebody_elses_cluster_is_attached_and_never_deleted(lab: Lab, azure: A
         (("--cluster-name", "nosuch"), 1, "cluster.missing"),
         (("--cluster-name", "theirs", "--resource-group", "other"), 1, "resource_group_missing"),
         (("--cluster-name", "theirs", "--resource-id", "/subscriptions/x"), 2, "cluster.target"),
-        ((), 2, "cluster.target"),
+        # Without --cluster-name it is called as it is saved.
+        ((), 1, "there is no AKS cluster wrong"),
         (("--cluster-name", "theirs", "--identity", "nobody"), 2, "cluster.identity"),
     ],
 )
@@ -149,6 +150,12 @@ def test_a_mistake_is_told_and_nothing_is_saved(
     printed = cluster(lab, "attach", "wrong", "--file", azure.block, *arguments, status=status)
     assert reason in printed
     assert "wrong" not in cluster(lab, "list")
+
+
+def test_neither_way_to_name_a_cluster_is_told(lab: Lab, azure: Azure) -> None:
+    printed = cluster(lab, "attach", "wrong", "--subscription", "s", status=2)
+    assert "[cluster.target]" in printed
+    assert "it lacks resource_group, or resource_id" in printed
 
 
 def test_a_refused_identity_is_told_without_its_secret(
