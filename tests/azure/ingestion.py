@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests.fakes.telemetry import Request
+from tests.listening import listening
 from weir.telemetry.reports import LONGEST_HEADER_BYTES
 
 _PATH = "/v2.1/track"
@@ -153,15 +154,6 @@ def ingestion() -> Iterator[Ingestion]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    # The exporter keeps its connection.
-    server.daemon_threads = True
-    found = Ingestion(f"http://127.0.0.1:{server.server_address[1]}/")
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with listening(Handler) as port:
+        found = Ingestion(f"http://127.0.0.1:{port}/")
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

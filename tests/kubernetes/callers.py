@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Protocol
 
 from kubernetes import client
 
 from tests.kubernetes.at_hand import Place
+from tests.listening import listening
 from weir.kubernetes import names
 from weir.kubernetes.following import Following
 from weir.kubernetes.kinds import POD, ROUTE, Object, name_of
@@ -167,14 +168,8 @@ class _Scores(BaseHTTPRequestHandler):
 @contextmanager
 def scoring_server() -> Iterator[int]:
     """A server on loopback that scores samples; gives its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Scores)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(_Scores) as port:
+        yield port
 
 
 def _is_ready(pod: Object) -> bool:
