@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.azure.aks import CLUSTER_ID, KUBELET_ID, REGION, REGISTRY
+from tests.azure.aks import CLUSTER_ID, REGION
 from tests.azure.conftest import Site
 from weir import __version__
-from weir.azure.cluster_plan import Bounds, ClusterPlan, GpuPool, Network, Purpose
-from weir.azure.refusals import AzureRefused
-from weir.azure.roles import ACR_PULL_ID, NETWORK_CONTRIBUTOR_ID
-from weir.errors import PermanentError, PlatformMissing, UserError
+from weir.azure.cluster_plan import Bounds, ClusterPlan, GpuPool, Network
+from weir.azure.roles import NETWORK_CONTRIBUTOR_ID
+from weir.errors import PermanentError, PlatformMissing
 from weir.kubernetes.settings import ClusterSettings
 
 PLAN = ClusterPlan(REGION)
@@ -121,16 +119,6 @@ def test_what_would_be_made_is_told_without_making_it(site: Site) -> None:
     assert site.puts() == 0
 
 
-def test_the_roles_of_a_cluster_that_would_be_made_are_told_with_it(site: Site) -> None:
-    network = Network("models", "nodes", "10.2.0.0/16", "10.2.0.10")
-    clusters = site.clusters(replace(PLAN, network=network), registry=REGISTRY)
-    told = [one for one in clusters.check() if one.startswith("+ role")]
-    clusters.ensure()
-    scopes = [grant["scope"] for grant in site.aks.grants]
-    assert told == [f"+ role AcrPull on {scopes[0]}", f"+ role Network Contributor on {scopes[1]}"]
-    assert clusters.check() == ()
-
-
 def test_what_azure_is_about_to_do_is_told_as_waited_for(site: Site) -> None:
     site.aks.hold()
     site.clusters(PLAN).provisioning.begin()
@@ -189,93 +177,6 @@ def test_a_service_that_is_silent_meanwhile_stops_nobody_from_waiting(site: Site
     assert 3 in site.slept
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "reason", "remedy"),
-    [
-        (
-            "ErrCode_InsufficientVCPUQuota",
-            "Insufficient vcpu quota requested 12, remaining 4 for family standardDSv5Family.",
-            "azure.quota",
-            "Ask for more vCPUs",
-        ),
-        (
-            "OperationNotAllowed",
-            "Operation could not be completed as it results in exceeding approved Total Regional"
-            " Cores quota.",
-            "azure.quota",
-            "Ask for more vCPUs",
-        ),
-        ("SkuNotAvailable", "The size is not available.", "azure.sku_not_in_region", "vm_size"),
-        (
-            "RequestDisallowedByPolicy",
-            "Resource 'prod' was disallowed by policy.",
-            "azure.policy_denied",
-            "exemption",
-        ),
-        (
-            "ServiceCidrOverlapExistingSubnetsCidr",
-            "The specified service CIDR 10.0.0.0/16 is conflicted with an existing subnet CIDR.",
-            "azure.cidr_overlap",
-            "service_cidr",
-        ),
-        (
-            "SubnetIsFull",
-            "Subnet nodes does not have enough capacity.",
-            "azure.subnet_full",
-            "larger",
-        ),
-        ("ZonalAllocationFailed", "Allocation failed.", "azure.no_capacity", "another region"),
-        ("SomethingNew", "Words of their own.", "azure.operation_failed", "running again"),
-    ],
-)
-def test_a_failure_comes_with_code_cause_and_remedy(
-    site: Site, code: str, message: str, reason: str, remedy: str
-) -> None:
-    site.aks.fail_next(code, message)
-    with pytest.raises(AzureRefused) as failed:
-        site.clusters(PLAN).ensure()
-    error = failed.value
-    assert (error.reason, error.code) == (reason, code)
-    assert code in error.message
-    assert message.rstrip(".") in error.message
-    assert "correlation id" in error.message
-    assert remedy in error.remedy
-    assert error.where.startswith("cluster prod, resource group ml")
-
-
-def test_the_same_failure_is_told_where_azure_names_no_operation(site: Site) -> None:
-    site.aks.operations_are_told = False
-    site.aks.fail_next("QuotaExceeded", "No vCPUs left.")
-    with pytest.raises(AzureRefused) as failed:
-        site.clusters(PLAN).ensure()
-    assert failed.value.reason == "azure.quota"
-
-
-def test_a_cluster_that_failed_is_made_again_as_planned(site: Site) -> None:
-    site.aks.fail_next("QuotaExceeded", "No vCPUs left.")
-    with pytest.raises(AzureRefused):
-        site.clusters(PLAN).ensure()
-    told = site.clusters(PLAN).check()
-    assert told == ("~ AKS cluster prod: made once more, which failed before",)
-    assert site.clusters(PLAN).ensure(site.said.append).ready
-    assert site.puts() == 2
-    assert any("once more" in one for one in site.said)
-
-
-def test_what_others_added_to_a_failed_cluster_stays_when_it_is_made_again(site: Site) -> None:
-    site.clusters(PLAN).ensure()
-    cluster = site.aks.clusters["ml", "prod"]
-    cluster["tags"]["cost-center"] = "42"
-    cluster["properties"]["autoUpgradeProfile"] = {"upgradeChannel": "patch"}
-    cluster["properties"]["provisioningState"] = "Failed"
-    seen = cluster["eTag"]
-    assert site.clusters(PLAN).ensure(site.said.append).ready
-    again = site.azure.asked("PUT", "managedClusters/[^/]+$")[-1]
-    assert again.json()["tags"]["cost-center"] == "42"
-    assert again.json()["properties"]["autoUpgradeProfile"] == {"upgradeChannel": "patch"}
-    assert again.headers["if-match"].strip('"') == seen
-
-
 def test_what_a_young_cluster_brings_along_is_waited_for_by_whoever_comes(site: Site) -> None:
     site.inside.classes_after = 2
     made = site.aks.there_is("prod")
@@ -283,22 +184,6 @@ def test_what_a_young_cluster_brings_along_is_waited_for_by_whoever_comes(site: 
     made["properties"]["ingressProfile"] = {"gatewayAPI": {"installation": "Standard"}}
     assert site.clusters().ensure(site.said.append).ready
     assert site.slept
-
-
-def test_a_policy_that_denies_is_no_missing_role(site: Site) -> None:
-    site.azure.fail("managedClusters/prod$", 403, "RequestDisallowedByPolicy", method="PUT")
-    with pytest.raises(AzureRefused) as refused:
-        site.clusters(PLAN).ensure()
-    assert refused.value.reason == "azure.policy_denied"
-
-
-def test_somebody_elses_failed_cluster_is_never_made_again(site: Site) -> None:
-    made = site.aks.there_is("prod")
-    made["properties"]["provisioningState"] = "Failed"
-    made["properties"]["status"] = {"provisioningError": {"code": "X", "message": "an upgrade"}}
-    assert site.clusters(PLAN).ensure(site.said.append).ready
-    assert site.puts() == 0
-    assert any("an upgrade" in one and "going on with what it is" in one for one in site.said)
 
 
 def test_a_stopped_cluster_is_started(site: Site) -> None:
@@ -319,48 +204,6 @@ def test_a_cluster_that_is_being_deleted_is_not_taken(site: Site) -> None:
     assert refused.value.reason == "cluster.deleting"
 
 
-def test_nodes_may_pull_from_the_registry(site: Site) -> None:
-    site.aks.there_is("prod", location="eastus")
-    clusters = site.clusters(registry=REGISTRY)
-    assert clusters.check() == (f"+ role AcrPull on {REGISTRY}",)
-    clusters.ensure(site.said.append)
-    (grant,) = site.aks.grants
-    assert grant["properties"]["principalId"] == KUBELET_ID
-    assert grant["properties"]["roleDefinitionId"].endswith(ACR_PULL_ID)
-    site.clusters(registry=REGISTRY).ensure()
-    assert len(site.azure.asked("PUT", "roleAssignments")) == 1
-
-
-def test_a_registry_that_is_not_there_is_told_before_a_cluster_is_made(site: Site) -> None:
-    clusters = site.clusters(PLAN, registry=REGISTRY.replace("models", "modles"))
-    for begin in (clusters.begin, clusters.ensure):
-        with pytest.raises(AzureRefused, match="modles") as refused:
-            begin(site.said.append)
-        assert refused.value.reason == "azure.resource_missing"
-    assert site.puts() == 0
-
-
-def test_a_role_that_weir_may_not_give_comes_with_the_command(site: Site) -> None:
-    site.aks.there_is("prod")
-    site.aks.may_grant = False
-    with pytest.raises(AzureRefused) as refused:
-        site.clusters(registry=REGISTRY).ensure()
-    assert refused.value.reason == "azure.role_missing"
-    assert (
-        f"az role assignment create --assignee-object-id {KUBELET_ID}"
-        f' --assignee-principal-type ServicePrincipal --role "AcrPull" --scope {REGISTRY}'
-        in refused.value.remedy
-    )
-
-
-def test_a_role_that_is_there_is_enough_where_nobody_may_look(site: Site) -> None:
-    site.aks.there_is("prod")
-    site.clusters(registry=REGISTRY).ensure()
-    site.azure.fail("roleAssignments", 403, "AuthorizationFailed", method="GET", times=5)
-    # Given once more it is refused as there already, which is well.
-    assert site.clusters(registry=REGISTRY).ensure().ready
-
-
 def test_what_a_new_cluster_brings_along_is_waited_for(site: Site) -> None:
     site.inside.classes_after = 2
     assert site.clusters(PLAN).ensure(site.said.append).ready
@@ -375,65 +218,3 @@ def test_the_namespace_is_made_where_the_block_says_so(site: Site) -> None:
     settings = ClusterSettings(namespace="models", create_namespace=True)
     site.clusters(PLAN, settings=settings).ensure()
     assert "models" in site.inside.namespaces
-
-
-def test_an_answer_that_the_sdk_cannot_read_is_told_and_run_again(site: Site) -> None:
-    site.aks.retry_after = "soon"
-    with pytest.raises(PermanentError) as unreadable:
-        site.clusters(PLAN).ensure()
-    assert unreadable.value.reason == "azure.unreadable"
-    assert "correlation id" in unreadable.value.message
-    site.aks.retry_after = "7"
-    assert site.clusters(PLAN).ensure().ready
-    assert site.puts() == 1
-
-
-def test_development_may_be_small_and_is_advised(site: Site) -> None:
-    plan = ClusterPlan(REGION, vm_size="Standard_B1s", cluster_purpose=Purpose.DEV_TEST)
-    site.clusters(plan).ensure(site.said.append)
-    made = json.loads(site.azure.asked("PUT", "managedClusters/prod$")[0].body)
-    assert made["properties"]["agentPoolProfiles"][0]["count"] == 1
-    assert made["sku"]["tier"] == "Free"
-    assert any("at least 2 are advised" in one for one in site.said)
-
-
-@pytest.mark.parametrize(
-    ("plan", "reason", "where"),
-    [
-        (replace(PLAN, agent_count=2), "cluster.too_small", "agent_count"),
-        (replace(PLAN, autoscale=Bounds(1, 5)), "cluster.too_small", "agent_count"),
-        (replace(PLAN, vm_size="Standard_D4s_v4"), "azure.sku_not_in_region", "vm_size"),
-        (replace(PLAN, zones=("3",)), "azure.sku_not_in_region", "vm_size"),
-        (
-            replace(PLAN, gpu=GpuPool("Standard_NC24s_v3")),
-            "azure.sku_not_in_region",
-            "gpu.vm_size",
-        ),
-        (
-            replace(PLAN, kubernetes_version="1.12"),
-            "azure.kubernetes_version",
-            "kubernetes_version",
-        ),
-    ],
-)
-def test_a_plan_that_cannot_be_is_refused_before_azure_is_told(
-    site: Site, plan: ClusterPlan, reason: str, where: str
-) -> None:
-    with pytest.raises(UserError) as refused:
-        site.clusters(plan).ensure()
-    assert (refused.value.reason, refused.value.where) == (reason, where)
-    assert site.puts() == 0
-
-
-def test_a_size_that_the_subscription_may_not_have_is_refused(site: Site) -> None:
-    site.aks.restricted["Standard_D4s_v5"] = "NotAvailableForSubscription"
-    with pytest.raises(UserError, match="NotAvailableForSubscription"):
-        site.clusters(PLAN).ensure()
-
-
-def test_sizes_that_cannot_be_looked_up_go_by_their_names(site: Site) -> None:
-    site.azure.fail("Microsoft.Compute/skus", 403, "AuthorizationFailed", times=2)
-    with pytest.raises(UserError, match="8 vCPUs together; 12 are the least"):
-        site.clusters(replace(PLAN, agent_count=2)).ensure(site.said.append)
-    assert site.clusters(PLAN).ensure(site.said.append).ready
-    assert any("going by their names" in one for one in site.said)
