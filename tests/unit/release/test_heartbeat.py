@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -18,25 +18,15 @@ from tests.beating import (
     hearts,
     once,
     store_of,
-    with_store,
 )
-from tests.fakes.world import World, world
+from tests.fakes.world import World
 from weir.document import EndpointDocument, OperatorAction, OperatorRequest
 from weir.errors import TemporaryError
 from weir.release import beginning, heartbeat, operator, transitions
 from weir.release.heartbeat import beating
 from weir.release.ledger import Ledger
 
-
-@pytest.fixture(autouse=True)
-def _nothing_beats_after_a_test() -> Iterator[None]:
-    yield
-    await_end()
-
-
-@pytest.fixture
-def there() -> World:
-    return with_store(world())
+pytestmark = pytest.mark.usefixtures("nothing_beats_after_a_test")
 
 
 def test_a_beat_renews_the_heartbeat_and_nothing_else(there: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,7 +12,6 @@ import pytest
 from tests.beating import (
     AT_ONCE,
     PATIENCE_SECONDS,
-    await_end,
     begun,
     elsewhere,
     hearts,
@@ -30,16 +28,7 @@ from weir.release.heartbeat import beating
 from weir.release.ledger import Ledger
 from weir.release.observing import observe
 
-
-@pytest.fixture(autouse=True)
-def _nothing_beats_after_a_test() -> Iterator[None]:
-    yield
-    await_end()
-
-
-@pytest.fixture
-def there() -> World:
-    return with_store(world())
+pytestmark = pytest.mark.usefixtures("nothing_beats_after_a_test")
 
 
 @pytest.mark.parametrize("beats", [True, False])
