@@ -28,6 +28,7 @@ from weir.azure.patience import (
 )
 from weir.azure.refusals import AzureBusy, refusal, silent, untrusted
 from weir.errors import PermanentError, WeirError
+from weir.images.registry import unsigned
 
 CORRELATION_HEADER = "x-ms-correlation-request-id"
 REQUEST_ID_HEADER = "x-ms-client-request-id"
@@ -70,7 +71,7 @@ class Asking:
         self._patience_seconds, self.sleep = patience_seconds, sleep
         self._session = requests.Session()
         # A .netrc is no login for Azure, and would go before the token.
-        self._session.auth = _unsigned
+        self._session.auth = unsigned
         self._session.headers["User-Agent"] = identity.USER_AGENT
 
     def arm(
@@ -153,10 +154,6 @@ class Asking:
             "headers": headers,
         }
         return self._session.request(method, address, allow_redirects=not scope, **options)
-
-
-def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _unreachable(

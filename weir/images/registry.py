@@ -59,7 +59,7 @@ class Registry:
         self._answer_seconds = answer_seconds
         self._session = requests.Session()
         # A .netrc is no login for a registry, and would go before ours.
-        self._session.auth = _unsigned
+        self._session.auth = unsigned
 
     def find(self, repository: str, tag: str) -> str | None:
         """The digest of the image's manifest, sha256:…; None when it is not there.
@@ -184,7 +184,8 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The ``auth`` of a session that is to sign in by itself, whatever a .netrc says."""
     return request
 
 
