@@ -128,18 +128,16 @@ class AzureCluster(ClusterBlock):
         registry = self.registry_id()
         if registry is None or self.image_registry:
             return super().images()
-        from weir.azure.acr_builder import AcrBuilder, AcrSettings
+        from weir.azure.acr_builder import AcrBuilder, TaskSettings
         from weir.azure.container_registry import ContainerRegistry
 
-        settings = AcrSettings(
-            repository=self.image_repository,
-            bases=self.bases(),
-            platform=self.image_platform,
-            agent_pool=self.registry_agent_pool,
-            timeout_seconds=self.image_build_timeout_seconds,
+        builder = AcrBuilder(
+            ContainerRegistry(asking, registry),
+            self.image_settings(),
+            TaskSettings(self.registry_agent_pool, self.image_build_timeout_seconds),
+            self.root() / "acr-runs",
         )
-        found = ContainerRegistry(asking, registry)
-        return NamedOrBuilt(AcrBuilder(found, settings, self.root() / "acr-runs"))
+        return NamedOrBuilt(builder)
 
     def telemetry(self, asking: Asking) -> Telemetry | None:
         """Log Analytics, where the block names it. Raises UserError ``telemetry.workspace``."""

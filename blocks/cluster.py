@@ -180,13 +180,6 @@ class ClusterBlock(PlatformBlock, ABC):
         """Those that a release names, and those that weir builds where there is a registry."""
         if not self.image_registry:
             return NamedImages()
-        settings = ImageSettings(
-            registry=self.image_registry,
-            repository=self.image_repository,
-            bases=self.bases(),
-            platform=self.image_platform,
-            plain_http=self.image_plain_http,
-        )
         tool = ToolSettings(
             program=self.image_builder,
             options=tuple(self.image_builder_options),
@@ -194,11 +187,17 @@ class ClusterBlock(PlatformBlock, ABC):
             auth_file=self.image_auth_file,
             build_timeout_seconds=self.image_build_timeout_seconds,
         )
-        return NamedOrBuilt(CommandBuilder(settings, tool))
+        return NamedOrBuilt(CommandBuilder(self.image_settings(), tool))
 
-    def bases(self) -> Bases:
-        """What images are built on."""
-        return Bases(self.python_base, self.gpu_base, self.conda_image)
+    def image_settings(self) -> ImageSettings:
+        """What images are built on, and what they are called."""
+        return ImageSettings(
+            registry=self.image_registry,
+            repository=self.image_repository,
+            bases=Bases(self.python_base, self.gpu_base, self.conda_image),
+            platform=self.image_platform,
+            plain_http=self.image_plain_http,
+        )
 
     def settings(self) -> ClusterSettings:
         """What the adapters need of this block; nothing of it is a secret."""

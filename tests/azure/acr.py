@@ -69,6 +69,8 @@ class Acr:
     retry_after: str = ""
     """What the answer to a look at a run asks for; nothing when empty."""
     may_pull: bool = True
+    pushes: bool = True
+    """Whether an image is there when its run has ended well."""
     by_repository: bool = False
     """Roles are given by repository, and a run may do what its caller may."""
     replica_looks: int = 0
@@ -253,17 +255,14 @@ class Acr:
                 run.log, run.unwritten = run.log + run.unwritten, b""
         if run.is_over:
             self.before_the_end()
-            if run.end == "Succeeded":
+            if run.end == "Succeeded" and self.pushes:
                 self._build(run)
 
     def _build(self, run: _Run) -> None:
         archive = self._sources[run.request["sourceLocation"]]
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(archive))) as packed:
-            files = {
-                one.name: packed.extractfile(one).read()  # type: ignore[union-attr]
-                for one in packed.getmembers()
-                if one.isfile()
-            }
+            opened = ((one.name, packed.extractfile(one)) for one in packed.getmembers())
+            files = {name: stream.read() for name, stream in opened if stream is not None}
         assert run.request["dockerFilePath"] in files
         self.contexts.append(files)
         for name in run.request["imageNames"]:

@@ -17,8 +17,9 @@ from pathlib import Path
 import yaml
 
 from tests.azure.acr import Acr
-from tests.azure.aks import GROUP, SUBSCRIPTION, Aks
+from tests.azure.aks import Aks
 from tests.azure.double import Double
+from tests.azure.fields import addresses
 from tests.azure.inside import Inside
 
 
@@ -49,17 +50,8 @@ def main(folder: Path, others: Sequence[str]) -> None:
 
 
 def _write(folder: Path, double: Double) -> None:
-    cloud = double.cloud
-    fields = {
-        "subscription_id": SUBSCRIPTION,
-        "resource_group": GROUP,
-        "authority": cloud.authority,
-        "resource_manager": cloud.resource_manager,
-        "log_analytics": cloud.log_analytics,
-        "ca_bundle": cloud.ca_bundle,
-    }
     temporary = folder / "block.yaml.tmp"
-    temporary.write_text(yaml.safe_dump(fields))
+    temporary.write_text(yaml.safe_dump(addresses(double)))
     temporary.rename(folder / "block.yaml")
 
 

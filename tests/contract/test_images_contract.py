@@ -14,7 +14,7 @@ from tests.azure.acr import ID, Acr
 from tests.azure.conftest import identity_at
 from tests.azure.double import Double
 from tests.registry import buildah, lacking, make_empty_base, running_registry
-from weir.azure.acr_builder import AcrBuilder, AcrSettings
+from weir.azure.acr_builder import AcrBuilder, TaskSettings
 from weir.azure.asking import Asking
 from weir.azure.container_registry import ContainerRegistry
 from weir.azure.identity import credential
@@ -48,7 +48,9 @@ def registry_of_azure(tmp_path: Path) -> Iterator[Images]:
         double.serve(Acr(double.directory))
         asking = Asking(credential(identity_at(double), double.cloud), double.cloud)
         registry = ContainerRegistry(asking, parse(ID, REGISTRY))
-        built = AcrBuilder(registry, AcrSettings(), tmp_path / "runs", sleep=lambda _: None)
+        built = AcrBuilder(
+            registry, ImageSettings(), TaskSettings(), tmp_path / "runs", sleep=lambda _: None
+        )
         yield NamedOrBuilt(built)
 
 

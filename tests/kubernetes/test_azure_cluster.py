@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from blocks import AzureCluster, AzureIdentity
-from tests.azure.aks import GROUP, SUBSCRIPTION, Aks
+from blocks import AzureCluster
+from tests.azure.aks import Aks
 from tests.azure.double import Double
+from tests.azure.fields import block_fields
 from tests.kubernetes import at_hand
 from tests.kubernetes.at_hand import Place
 from weir.document import EndpointDocument
@@ -35,21 +36,9 @@ def azure(tmp_path: Path) -> Iterator[Double]:
 
 
 def block(azure: Double, place: Place, tmp_path: Path, **fields: object) -> AzureCluster:
-    directory, cloud = azure.directory, azure.cloud
     return AzureCluster(
-        subscription_id=SUBSCRIPTION,
-        resource_group=GROUP,
+        **block_fields(azure),
         cluster_name="prod",
-        identity=AzureIdentity(
-            sign_in="secret",
-            tenant_id=directory.tenant,
-            client_id=directory.client_id,
-            client_secret=directory.secret,
-        ),
-        authority=cloud.authority,
-        resource_manager=cloud.resource_manager,
-        log_analytics=cloud.log_analytics,
-        ca_bundle=cloud.ca_bundle,
         namespace=place.namespace,
         gateway_class=place.settings.gateway_class,
         home=str(tmp_path / "home"),

@@ -19,8 +19,9 @@ import pytest
 from blocks import AzureCluster
 from tests.azure import acr
 from tests.azure.acr import Acr
-from tests.azure.aks import GROUP, KUBELET_ID, REGION, SUBSCRIPTION, Aks
+from tests.azure.aks import KUBELET_ID, REGION, Aks
 from tests.azure.double import Double
+from tests.azure.fields import block_fields
 from tests.azure.log_analytics import WORKSPACE, LogAnalytics
 from tests.eventually import eventually
 from tests.integration.lab import Lab, printed_by
@@ -29,9 +30,12 @@ from tests.kubernetes.callers import Callers
 from tests.kubernetes.site import Site, site
 from weir.azure.roles import ACR_PULL_ID
 from weir.document import Outcome
-from weir.kubernetes.kinds import DEPLOYMENT, Object
+from weir.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, ROUTE, Object
 
 pytestmark = pytest.mark.kubernetes
+
+KEPT = (CONFIG_MAP, DEPLOYMENT, ROUTE)
+"""Kinds that hold what weir writes down in a cluster: the state document is a ConfigMap."""
 
 CLUSTER = "managedClusters/prod$"
 SCHEDULE = "/scheduleRun$"
@@ -82,26 +86,14 @@ class Subscription:
     def _fields(self, place: Place) -> dict[str, Any]:
         # AKS hands out the kubeconfig of a real API server.
         self.aks.kubeconfigs["user"] = place.access.kubeconfig_text
-        directory, cloud = self.azure.directory, self.azure.cloud
-        return {
-            "subscription_id": SUBSCRIPTION,
-            "resource_group": GROUP,
-            "cluster_name": "prod",
-            "identity": {
-                "sign_in": "secret",
-                "tenant_id": directory.tenant,
-                "client_id": directory.client_id,
-                "client_secret": directory.secret,
-            },
-            "create": {"location": REGION},
-            "registry": acr.ID,
-            "workspace_id": WORKSPACE,
-            "log_lag_seconds": 0.5,
-            "authority": cloud.authority,
-            "resource_manager": cloud.resource_manager,
-            "log_analytics": cloud.log_analytics,
-            "ca_bundle": cloud.ca_bundle,
-        }
+        return block_fields(
+            self.azure,
+            cluster_name="prod",
+            create={"location": REGION},
+            registry=acr.ID,
+            workspace_id=WORKSPACE,
+            log_lag_seconds=0.5,
+        )
 
     def release_file(self, there: Site, version: str, weights: str = "") -> Path:
         """A release of files on this machine, without an image; ``weights`` are its content."""
@@ -140,8 +132,14 @@ def test_the_first_release_makes_the_cluster_and_has_the_registry_build_its_imag
     with subscription.site(lab) as there:
         printed = printed_by(there.weir("release", subscription.release_file(there, "v1")), 0)
         assert [image_of(there, "v1")] == built(subscription)
+        kept = [thing for kind in KEPT for thing in there.place.admin.list(kind)[0]]
     assert "checked: 2 of 2 samples" in printed
-    assert "planted" not in printed
+    assert kept
+    assert "planted" not in printed + json.dumps(kept)
+    # Prefect's database among them, with artifacts, states and blocks.
+    written = [path for path in lab.home.rglob("*") if path.is_file()]
+    assert [path for path in written if path.suffix == ".db"]
+    assert [path for path in written if b"planted" in path.read_bytes()] == []
     (files,) = subscription.acr.contexts
     assert files["source/serve.py"] == b"print('serving')"
     assert files["model/v1.bin"] == b"v1"
@@ -199,34 +197,27 @@ def test_nothing_is_decided_while_log_analytics_may_not_be_read(
         assert there.split() == "v2 100 %"
 
 
-def test_a_release_killed_while_the_registry_builds_waits_for_the_same_run_again(
-    lab: Lab, subscription: Subscription
+@pytest.mark.parametrize(
+    ("service", "looks"),
+    [
+        pytest.param("acr", "/runs/ca1$", id="the registry builds"),
+        pytest.param("aks", "/operations/", id="Azure makes the cluster"),
+    ],
+)
+def test_a_release_killed_while_it_waits_goes_on_with_what_was_begun(
+    lab: Lab, subscription: Subscription, service: str, looks: str
 ) -> None:
+    held: Acr | Aks = getattr(subscription, service)
     with subscription.site(lab) as there:
         file = subscription.release_file(there, "v1")
-        subscription.acr.hold()
-        killed_once(there, file, lambda: subscription.asked("GET", "/runs/ca1$") >= 2)
-        subscription.acr.let_go()
+        held.hold()
+        killed_once(there, file, lambda: subscription.asked("GET", looks) >= 2)
+        held.let_go()
         printed_by(there.weir("release", file), 0)
         assert [image_of(there, "v1")] == built(subscription)
         assert outcomes(there) == [Outcome.PROMOTED]
     assert subscription.asked("POST", SCHEDULE) == 1
     assert subscription.asked("PUT", CLUSTER) == 1
-
-
-def test_a_release_killed_while_azure_makes_the_cluster_waits_for_the_same_one_again(
-    lab: Lab, subscription: Subscription
-) -> None:
-    with subscription.site(lab) as there:
-        file = subscription.release_file(there, "v1")
-        subscription.aks.hold()
-        killed_once(there, file, lambda: subscription.asked("GET", "/operations/") >= 2)
-        subscription.aks.let_go()
-        printed_by(there.weir("release", file), 0)
-        assert [image_of(there, "v1")] == built(subscription)
-        assert outcomes(there) == [Outcome.PROMOTED]
-    assert subscription.asked("PUT", CLUSTER) == 1
-    assert subscription.asked("POST", SCHEDULE) == 1
 
 
 def killed_once(there: Site, file: Path, moment: Callable[[], bool]) -> None:

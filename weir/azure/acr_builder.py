@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weir.azure.acr_run import BuildRun, work_of
@@ -16,27 +16,20 @@ from weir.azure.blobs import upload
 from weir.azure.container_registry import ContainerRegistry
 from weir.azure.operations import asked_for
 from weir.images.context import DOCKERFILE, check_unchanged, write_archive
-from weir.images.dockerfile import Bases
 from weir.images.failures import unwritable
 from weir.images.planning import PlannedImage, planned
 from weir.images.settings import ImageSettings
 from weir.ports import BuildContext, Image, Say, unsaid
 
-_USUAL_PLATFORM = "linux/amd64"
 _REPLICA_LOOKS = 13
 _REPLICA_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class AcrSettings:
-    """As ImageSettings, without a registry: that is the builder's own.
+class TaskSettings:
+    """Of a run. ``agent_pool`` is one of the registry's own, for one that only its network reaches;
+    Azure's when empty."""
 
-    ``agent_pool`` is one of the registry's, for a registry that only its network reaches.
-    """
-
-    repository: str = "weir"
-    bases: Bases = field(default_factory=Bases)
-    platform: str = _USUAL_PLATFORM
     agent_pool: str = ""
     timeout_seconds: int = 3600
 
@@ -53,12 +46,13 @@ class AcrBuilder:
     def __init__(
         self,
         registry: ContainerRegistry,
-        settings: AcrSettings,
+        images: ImageSettings,
+        runs: TaskSettings,
         folder: Path,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._registry, self._settings, self._folder = registry, settings, folder
+        self._registry, self._images, self._runs, self._folder = registry, images, runs, folder
         self._tasks = AcrTasks(registry)
         self._sleep = sleep
 
@@ -85,7 +79,7 @@ class AcrBuilder:
             return Image(image, built=False)
         run_id = run_id or self._begun(note, plan, context, say)
         run = BuildRun(self._registry, run_id, image, say)
-        run.follow(self._settings.timeout_seconds, self._sleep)
+        run.follow(self._runs.timeout_seconds, self._sleep)
         with suppress(OSError):
             note.unlink(missing_ok=True)
         # Whoever built it: a tag is there when all of the image is. Where the registry has
@@ -107,11 +101,7 @@ class AcrBuilder:
         return hashlib.sha256(whole.encode()).hexdigest()[:24]
 
     def _planned(self, context: BuildContext) -> PlannedImage:
-        settings = self._settings
-        named = ImageSettings(
-            self._registry.login_server, settings.repository, settings.bases, settings.platform
-        )
-        return planned(context, named)
+        return planned(context, replace(self._images, registry=self._registry.login_server))
 
     def _is_there(self, plan: PlannedImage) -> bool:
         return self._registry.find(plan.reference.repository, plan.reference.tag) is not None
@@ -132,9 +122,9 @@ class AcrBuilder:
             name=f"{reference.repository}:{reference.tag}",
             source=self._uploaded(plan, context, say),
             dockerfile=DOCKERFILE,
-            platform=self._settings.platform or _USUAL_PLATFORM,
-            timeout_seconds=self._settings.timeout_seconds,
-            agent_pool=self._settings.agent_pool,
+            platform=self._images.platform or ImageSettings.platform,
+            timeout_seconds=self._runs.timeout_seconds,
+            agent_pool=self._runs.agent_pool,
             by_caller=self._registry.has_repository_permissions,
         )
         with asked_for(work_of(self._registry, str(reference)), say):

@@ -94,8 +94,8 @@ class BuildRun:
             return TemporaryError(
                 "image.push_failed",
                 f"run {run.run_id} ended well, and the registry has no such image after a minute.",
-                remedy="See whether somebody removed it: az acr task logs --registry"
-                f" {self._registry.target.name} --run-id {run.run_id}.",
+                remedy="See whether somebody removed it:"
+                f" {work_of(self._registry, self._image, run.run_id).look}.",
                 where=self._image,
             )
         pushing = [place for place, line in enumerate(lines) if _PUSHING in line.lower()]

@@ -56,7 +56,8 @@ class ContainerRegistry:
                 "azure.unreadable",
                 "Azure tells no address of the registry.",
                 remedy="See that its deployment has ended: az acr show --name"
-                f" {self.target.name} --query provisioningState.",
+                f" {self.target.name} --subscription {self.target.subscription_id} --query"
+                " provisioningState.",
                 where=self.where,
             )
         return server

@@ -9,13 +9,14 @@ from weir.images.dockerfile import Bases
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """``registry`` is a host, with its port if need be; images are REPOSITORY/MODEL in it.
+    """``registry`` is a host, with its port if need be; images are REPOSITORY/MODEL in it. It is
+    empty for a builder that is a registry itself.
 
     ``platform`` is that of the nodes. ``plain_http`` allows HTTP without TLS, which loopback may
     anyway.
     """
 
-    registry: str
+    registry: str = ""
     repository: str = "weir"
     bases: Bases = field(default_factory=Bases)
     platform: str = "linux/amd64"
