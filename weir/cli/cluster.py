@@ -10,15 +10,14 @@ import typer
 from weir.azure.cluster_plan import Bounds
 from weir.cli import cluster_options as options
 from weir.cli import saved_clusters
-from weir.cli.cluster_words import differs, listed, still_there
+from weir.cli.cluster_begun import bring_about, tell_ready
+from weir.cli.cluster_words import listed, still_there
 from weir.cli.output import complain, err, escape, out
 from weir.cli.waiting import told_what_is_awaited
 from weir.errors import UserError
 
 if TYPE_CHECKING:
     from blocks import AzureCluster
-    from weir.azure.clusters import AzureClusters
-    from weir.azure.managed_cluster import Found
 
 app = typer.Typer(
     name="cluster",
@@ -112,7 +111,7 @@ def create(
             where="--location",
         )
     block = saved_clusters.changed(name, present, {**usual, **named, **in_file, **fields}, plan)
-    _bring_about(name, block, no_wait=no_wait)
+    bring_about(name, block, no_wait=no_wait)
 
 
 @app.command()
@@ -159,7 +158,7 @@ def attach(
     is_named = present is not None or resource_id or in_file.get("resource_id")
     named = {} if is_named else {"cluster_name": name}
     block = saved_clusters.changed(name, present, {**named, **in_file, **fields}, {})
-    _bring_about(name, block.model_copy(update={"create": None}), no_wait=no_wait)
+    bring_about(name, block.model_copy(update={"create": None}), no_wait=no_wait)
 
 
 @app.command()
@@ -173,7 +172,7 @@ def wait(name: options.Known) -> None:
     if found is None:
         out.print(f"{name}: there is no such cluster (any more); weir cluster detach {name}")
         return
-    _tell_ready(name)
+    tell_ready(name)
 
 
 @app.command("list")
@@ -266,50 +265,6 @@ def delete(
         clusters.provisioning.await_settled(say)
     saved_clusters.forget(name)
     out.print(f"deleted {name}" if found is not None else f"{name} was gone; forgot it")
-
-
-def _bring_about(name: str, block: AzureCluster, *, no_wait: bool) -> None:
-    """The cluster is begun, saved, and waited for."""
-    clusters = block.clusters()
-    with told_what_is_awaited() as say:
-        # Before it is started: what differs is left as it is.
-        present = clusters.aks.find()
-        if present is not None and present.is_settled:
-            _require_same(name, clusters, present)
-        found = clusters.begin(say)
-    if found is not None:
-        _require_same(name, clusters, found)
-    saved_clusters.save(block, name)
-    if found is None:
-        _tell_begun(clusters)
-    if no_wait:
-        out.print(f"saved as weir-azure-cluster/{name}; wait for it: weir cluster wait {name}")
-        return
-    with told_what_is_awaited() as say:
-        clusters.ensure(say)
-        made = clusters.aks.find()
-    for line in clusters.differences(made) if made is not None else ():
-        out.print(escape(f"{name} is not as planned: {line}"))
-    _tell_ready(name)
-
-
-def _require_same(name: str, clusters: AzureClusters, found: Found) -> None:
-    """Raises UserError ``cluster.differs``."""
-    if lines := clusters.differences(found):
-        raise differs(name, lines)
-
-
-def _tell_begun(clusters: AzureClusters) -> None:
-    work = clusters.provisioning.under_way
-    if work is not None:
-        out.print(
-            f"Azure is about to {work.doing} {clusters.aks.target.name}, which usually takes about"
-            f" {work.usual_minutes} min; Ctrl-C stops waiting, and nothing else"
-        )
-
-
-def _tell_ready(name: str) -> None:
-    out.print(f"{name} is ready: weir release FILE --platform weir-azure-cluster/{name}")
 
 
 def _save_scaled(
