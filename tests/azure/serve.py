@@ -1,6 +1,7 @@
 """The double as a process of its own: ``python -m tests.azure.serve FOLDER NAME...``.
 
-It serves until it is killed. Clusters NAME are there already, made by somebody else.
+It serves until it is killed. Clusters NAME are there already, made by somebody else; NAME=Stopped
+is one that does not run.
 
 FOLDER/block.yaml has the fields of a block AzureCluster that lead to it, ``double-ca.pem`` its
 certificate. What it is to do on purpose, ``FOLDER/hold`` says: while that file is there, no
@@ -28,7 +29,8 @@ def main(folder: Path, others: Sequence[str]) -> None:
     with Double(folder) as double:
         aks = Aks(double.ca_bundle, retry_after="1")
         for name in others:
-            aks.there_is(name)
+            named, _, power = name.partition("=")
+            aks.there_is(named, powerState={"code": power or "Running"})
         kubeconfig = folder / "kubeconfig"
         if kubeconfig.exists():
             aks.kubeconfigs["user"] = kubeconfig.read_text()

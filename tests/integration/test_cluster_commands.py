@@ -41,7 +41,7 @@ class Azure:
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
     folder = tmp_path_factory.mktemp("azure")
-    command = [sys.executable, "-m", "tests.azure.serve", str(folder), "theirs"]
+    command = [sys.executable, "-m", "tests.azure.serve", str(folder), "theirs", "asleep=Stopped"]
     process = subprocess.Popen(command, cwd=REPOSITORY)
     try:
         found = Azure(folder)
@@ -150,6 +150,13 @@ def test_a_mistake_is_told_and_nothing_is_saved(
     printed = cluster(lab, "attach", "wrong", "--file", azure.block, *arguments, status=status)
     assert reason in printed
     assert "wrong" not in cluster(lab, "list")
+
+
+def test_a_cluster_that_differs_is_told_and_not_even_started(lab: Lab, azure: Azure) -> None:
+    printed = create(lab, azure, "asleep", "--vm-size", "Standard_NC6s_v3", status=2)
+    assert "[cluster.differs]" in printed
+    assert azure.asked("POST", "/asleep/start") == 0
+    assert "asleep" not in cluster(lab, "list")
 
 
 def test_neither_way_to_name_a_cluster_is_told(lab: Lab, azure: Azure) -> None:
