@@ -93,6 +93,27 @@ def test_the_registry_builds_what_is_sent_and_the_log_is_heard(works: Works) -> 
     assert any("Queued" in line or "Started" in line for line in works.said)
 
 
+def test_a_run_that_waits_its_turn_does_not_fill_the_log(works: Works) -> None:
+    looks = 0
+
+    class Patient(list[float]):
+        """Time of the double passes by looks: after fifty of them the run may end."""
+
+        def append(self, _: float) -> None:
+            nonlocal looks
+            looks += 1
+            if looks == 50:
+                works.acr.let_go()
+
+    works.slept = Patient()
+    works.acr.hold()
+    works.build()
+    waiting = [line for line in works.said if "waiting for Azure" in line]
+    assert looks >= 50
+    assert len(waiting) <= 3
+    assert "sent 100 % of the build context, 1 kB" in works.said
+
+
 def test_a_block_foretells_the_image_that_its_registry_builds(works: Works) -> None:
     fields = block_fields(works.azure, registry="models", home=str(works.folder))
     block = AzureCluster(cluster_name="prod", **fields)

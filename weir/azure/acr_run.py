@@ -22,6 +22,7 @@ QUEUE_SECONDS = 1800.0
 _USUAL_MINUTES = 5
 _KEPT_LINES = 60
 _LOG_LOOKS = 10
+_TELL_SECONDS = 60.0
 _MISSES = 5
 """So often in a row a run may not be found before it counts as lost: it is read from replicas."""
 
@@ -41,6 +42,7 @@ class BuildRun:
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._seen = Run(run_id, "")
         self._misses = 0
+        self._told, self._tell_after = "", 0.0
 
     def follow(
         self,
@@ -119,8 +121,17 @@ class BuildRun:
             is_over=self._seen.is_over,
             after_seconds=self._seen.after_seconds or POLL_SECONDS,
             correlation_id=self._seen.correlation_id,
-            is_told=self._pass_on(),
+            is_told=self._pass_on() or not self._is_news(),
         )
+
+    def _is_news(self) -> bool:
+        """What is said stays in the log of a release, where one that waits its turn is told of when
+        something changes, and now and then."""
+        now = time.monotonic()
+        if self._seen.status == self._told and now < self._tell_after:
+            return False
+        self._told, self._tell_after = self._seen.status, now + _TELL_SECONDS
+        return True
 
     def _await_the_log(self, sleep: Callable[[float], None]) -> None:
         """What a build says last, and fails with, is written some seconds after its end is told."""

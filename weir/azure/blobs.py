@@ -35,7 +35,7 @@ def upload(
         sent += len(piece)
         if 10 * sent // size > told:
             told = 10 * sent // size
-            say(f"sent {10 * told} % of the build context, {size / 1e6:.3g} MB")
+            say(f"sent {10 * told} % of the build context, {_amount(size)}")
     listed = "".join(f"<Latest>{name}</Latest>" for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'
     _put(asking, address, {"comp": "blocklist"}, body.encode(), where)
@@ -111,6 +111,10 @@ def _put(asking: Asking, address: str, params: dict[str, str], body: bytes, wher
             " this machine's clock is right, and that no network rule keeps it out; run again.",
             where=where,
         ) from None
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"
 
 
 def _decoded(line: bytes) -> str:
