@@ -111,7 +111,7 @@ def create(
             where="--location",
         )
     block = saved_clusters.changed(name, present, {**usual, **named, **in_file, **fields}, plan)
-    bring_about(name, block, no_wait=no_wait)
+    _bring_about(name, block, no_wait=no_wait)
 
 
 @app.command()
@@ -158,7 +158,7 @@ def attach(
     is_named = present is not None or resource_id or in_file.get("resource_id")
     named = {} if is_named else {"cluster_name": name}
     block = saved_clusters.changed(name, present, {**named, **in_file, **fields}, {})
-    bring_about(name, block.model_copy(update={"create": None}), no_wait=no_wait)
+    _bring_about(name, block.model_copy(update={"create": None}), no_wait=no_wait)
 
 
 @app.command()
@@ -265,6 +265,10 @@ def delete(
         clusters.provisioning.await_settled(say)
     saved_clusters.forget(name)
     out.print(f"deleted {name}" if found is not None else f"{name} was gone; forgot it")
+
+
+def _bring_about(name: str, block: AzureCluster, *, no_wait: bool) -> None:
+    bring_about(name, block.clusters(), lambda: saved_clusters.save(block, name), no_wait=no_wait)
 
 
 def _save_scaled(

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from weir.cli import saved_clusters
 from weir.cli.cluster_words import differs
 from weir.cli.output import escape, out
 from weir.cli.waiting import told_what_is_awaited
 
 if TYPE_CHECKING:
-    from blocks import AzureCluster
     from weir.azure.clusters import AzureClusters
 
 
-def bring_about(name: str, block: AzureCluster, *, no_wait: bool) -> None:
-    """Save the block as ``name`` once its cluster is begun, and wait unless ``no_wait``.
+def bring_about(
+    name: str, clusters: AzureClusters, save: Callable[[], object], *, no_wait: bool
+) -> None:
+    """``save`` what is called ``name`` once its cluster is begun, and wait unless ``no_wait``.
 
     Raises UserError ``cluster.differs`` for one that is there and not as planned; it is left alone.
     """
-    clusters = block.clusters()
     with told_what_is_awaited() as say:
         # Before it is started, even.
         present = clusters.aks.find()
         if present is not None and present.is_settled and (lines := clusters.differences(present)):
             raise differs(name, lines)
         found = clusters.begin(say)
-    saved_clusters.save(block, name)
+    save()
     if found is None:
         _tell_begun(clusters)
     if no_wait:
